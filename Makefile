@@ -1,0 +1,73 @@
+# What CI runs is what a person runs: every target sets up first, and is quick the second time.
+# Needs make, a POSIX shell and Python 3.11 or newer with venv and pip; `make PYTHON=python3.12 test` chooses another one.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+WATCHED = monitor schemas
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PYTHONUNBUFFERED := 1
+
+# The stamp's name holds what was installed and where, so that a changed lock, a moved tree or another Python sets up anew,
+# and a fresh checkout with new file times does not. A .venv that works is kept, unless another PYTHON was asked for.
+ASKED  := $(if $(filter file default,$(origin PYTHON)),,$(PYTHON))
+STAMP  := $(VENV)/.set-up-$(shell { echo "$(CURDIR) $(ASKED)"; cat requirements-dev.lock pyproject.toml; } | cksum | tr ' ' '-')
+IS_NEW := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+WORKS  := grep -qsF '$(CURDIR)/$(PY)' $(VENV)/bin/pip && $(PY) $(IS_NEW)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test torture check bench format schemas lock clean
+
+help:      ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+setup: $(STAMP)  ## .venv with the locked packages and this project
+
+$(STAMP):
+	@$(if $(ASKED),,{ $(WORKS); } ||) $(PYTHON) $(IS_NEW) || \
+	  { echo 'jakwatch needs Python 3.11 or newer, $(PYTHON) is none: say for example make PYTHON=python3.12 setup' >&2; exit 2; }
+	@{ $(WORKS) $(if $(ASKED),&& [ "$$($(PY) -V)" = "$$($(PYTHON) -V)" ]); } || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+	$(PY) -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --force-reinstall --editable .
+	@rm -f $(VENV)/.set-up-* && touch $@
+
+demo: $(STAMP)  ## the paper's two cases and generated hospitals, as a table
+	$(VENV)/bin/jakwatch demo
+
+test: $(STAMP)  ## all tests
+	$(PY) -m pytest $(ARGS)
+
+torture: $(STAMP)  ## the property tests with many more examples, new ones each time
+	HYPOTHESIS_PROFILE=torture $(PY) -m pytest tests/property $(ARGS)
+
+check: $(STAMP)  ## style, types, layers, generated files, the default policy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy --strict $(WATCHED)
+	$(VENV)/bin/lint-imports --no-logo
+	$(PY) -m schemas.generate --check
+	$(VENV)/bin/jakwatch policy check
+
+bench: $(STAMP)  ## how fast, how much memory, and against which goals
+	$(PY) -m benchmarks $(ARGS)
+
+format: $(STAMP)  ## mend what ruff can mend
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+schemas: $(STAMP)  ## JSON Schema, examples and reference page from the models
+	$(PY) -m schemas.generate
+
+# A lock carries the digests of every platform's files and names no registry: where packages come from is the reader's affair.
+LOCK := .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
+lock:      ## new requirements*.lock after a change of dependencies (ARGS=--upgrade: newest versions)
+	[ -x .venv-lock/bin/uv ] || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:     ## remove .venv and what tools left behind
+	rm -rf $(VENV) .venv-lock .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The commands of `jakwatch`, one module each."""

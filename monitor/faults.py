@@ -1,0 +1,47 @@
+"""Tells of an unexpected exception without any patient's value, so that what it prints can be sent to anyone.
+
+The text of an exception, and of what caused it, may quote what was being read. Types and places in the code cannot.
+"""
+
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+OUR_CODE = (ROOT / "monitor", ROOT / "schemas")
+PLACES_SHOWN = 30  # of each exception; endless recursion has a thousand that are alike
+
+
+def summary(error: BaseException) -> str:
+    """`KeyError in monitor/core/gate.py:12 (judge)`: the innermost line of our own code, never a text or value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _is_ours(frame)]
+    place = f" {_place((ours or frames)[-1])}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+def places(error: BaseException) -> Iterator[str]:
+    """A line for the exception and each one that caused it, and under it the way through the code, innermost last."""
+    for each in _chain(error):
+        yield type(each).__name__
+        yield from (f"  {_place(frame)}" for frame in traceback.extract_tb(each.__traceback__)[-PLACES_SHOWN:])
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return chain
+
+
+def _is_ours(frame: traceback.FrameSummary) -> bool:
+    return any(Path(frame.filename).is_relative_to(code) for code in OUR_CODE)
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    """Enough of the path to find the module, and nothing of the machine."""
+    path = Path(frame.filename)
+    parts = path.relative_to(ROOT).parts if _is_ours(frame) else path.parts[-2:]
+    return f"in {'/'.join(parts)}:{frame.lineno} ({frame.name})"
