@@ -1,0 +1,1 @@
+"""The pure core: it reads no clock, file, topic or random source, and takes and returns values."""

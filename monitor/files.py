@@ -1,0 +1,104 @@
+"""Reading what a person names on the command line: lines of plain or gzipped files, or of standard input.
+
+Memory stays bounded whatever a file holds: a line longer than a message may be is cut where its excess shows.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from monitor.core.registry import Registry
+
+MAX_MESSAGE_BYTES = 65_536
+_CHUNK = 1 << 20
+
+
+class FileProblem(Exception):
+    """A file that a person named cannot be read; the text says which and what to do."""
+
+
+def read_lines(paths: Sequence[str], on_bytes: Callable[[int], None] | None = None) -> Iterator[tuple[str, int, bytes]]:
+    """Yield (file name, line number from 1, line without its end) of every line that is not blank.
+
+    `-` is standard input, `.gz` is unpacked. A line of more than 65,536 bytes comes as its first 65,537.
+    `on_bytes` is told how many more bytes of the file itself were read, for a progress bar.
+    """
+    for path in paths:
+        name = "standard input" if path == "-" else path
+        try:
+            with _open(path) as (stream, position):
+                told = 0
+                for number, line in enumerate(_split(stream), 1):
+                    if line and not line.isspace():
+                        yield name, number, line
+                    if on_bytes and number % 4096 == 0:
+                        now = position()
+                        on_bytes(now - told)
+                        told = now
+                if on_bytes:
+                    on_bytes(position() - told)
+        except (OSError, EOFError, gzip.BadGzipFile) as error:
+            raise FileProblem(
+                f"{name}: cannot be read ({_reason(error)}); give a JSONL file, a .gz of one, or -"
+            ) from None
+
+
+def total_bytes(paths: Sequence[str]) -> int | None:
+    """Bytes of all files together, or None where standard input or something else without a size is among them."""
+    sizes = [Path(path).stat().st_size if path != "-" and Path(path).is_file() else None for path in paths]
+    return None if None in sizes else sum(cast("list[int]", sizes))
+
+
+def read_registry(paths: Sequence[str]) -> Registry | None:
+    """The site registry of the files named, None where none is."""
+    if not paths:
+        return None
+    from monitor.policyfile import load_registry
+
+    return load_registry(list(paths))
+
+
+class _open:
+    """The byte stream of a path, and how many bytes of the file underneath have been read."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> tuple[BinaryIO, Callable[[], int]]:
+        if self.path == "-":
+            stream = sys.stdin.buffer
+            self.raw = None
+            return cast("BinaryIO", stream), lambda: 0
+        self.raw = open(self.path, "rb")  # noqa: SIM115  closed in __exit__, which also covers the gzip layer
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=self.raw) if self.path.endswith(".gz") else self.raw)
+        return stream, self.raw.tell
+
+    def __exit__(self, *_: object) -> None:
+        if self.raw is not None:
+            self.raw.close()
+
+
+def _split(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines without their ends; an over-long one is cut to 65,537 bytes, its rest skipped without being held."""
+    limit = MAX_MESSAGE_BYTES + 2  # the longest allowed line with CR LF
+    while line := stream.readline(limit + 1):
+        if len(line) > limit and not line.endswith(b"\n"):
+            line = line[: MAX_MESSAGE_BYTES + 1]
+            while (rest := stream.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                pass
+        yield _without_end(line)
+
+
+def _without_end(line: bytes) -> bytes:
+    if line.endswith(b"\n"):
+        line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
+    return line[: MAX_MESSAGE_BYTES + 1]
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
