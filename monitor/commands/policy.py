@@ -1,0 +1,204 @@
+"""`jakwatch policy`: check, show, explain and compare the documents that safety officers sign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.commands.policy_diff import changed_values, moved_decisions, moved_rates, moved_tallies
+from monitor.commands.policy_explain import explained, systems_of
+from monitor.commands.policy_text import page, review
+from monitor.policyfile import (
+    Loaded,
+    PolicyError,
+    default_policy_path,
+    is_registry,
+    load_policies,
+    load_registry,
+    read_policy,
+)
+
+if TYPE_CHECKING:
+    from monitor.core.policy import PolicyDocument
+    from monitor.core.registry import Registry
+
+FINDINGS = 1
+_FILE = click.Path(exists=True, dir_okay=False, readable=True)
+
+
+@click.group()
+def command() -> None:
+    """Check, show, explain and compare policies.
+
+    Without a file the policy that comes with jakwatch is meant.
+    """
+
+
+@command.command(
+    epilog="\b\nExample: jakwatch policy check policy-2026.yaml policy-2027.yaml sites.yaml\n"
+    "Exit codes: 0 sound, 1 errors."
+)
+@click.argument("files", nargs=-1, type=_FILE)
+@click.pass_context
+def check(ctx: click.Context, files: tuple[str, ...]) -> None:
+    """Say what is wrong in policies and site registries, and what a person must still decide or sign.
+
+    Errors come with file, line, key and what is allowed. Values that are unconfirmed or local are listed and are no
+    errors; so is each combination of results that a table calls excluded beside one that is not negative.
+    """
+    paths = files or (str(default_policy_path()),)
+    results = [_checked(path) for path in paths]
+    faulty = [one for one in results if isinstance(one, PolicyError)] or _faults_between(paths)
+    for one in results:
+        if not isinstance(one, PolicyError):
+            _print(one)
+    for error in faulty:
+        click.echo(str(error), err=True)
+    ctx.exit(FINDINGS if faulty else 0)
+
+
+def _checked(path: str) -> list[str] | PolicyError:
+    try:
+        return _registry(path) if is_registry(path) else _policy(read_policy(path))
+    except PolicyError as error:
+        return error
+
+
+def _policy(loaded: Loaded) -> list[str]:
+    return list(review(loaded))
+
+
+def _registry(path: str) -> list[str]:
+    only = load_registry([path]).versions[0]
+    head = only.registry
+    named = f"{path}: {head.name} version {head.version}, in force from {head.effective_from}, no errors"
+    missing = [
+        f"  {site}: no {feed} feed; "
+        + ("no day of this site counts" if feed == "adverse_event" else "nothing is known of it")
+        for site, entry in only.sites.items()
+        for feed in ("treatment", "screening", "adverse_event")
+        if feed not in entry.feeds
+    ]
+    return [named, f"  sha256 {only.sha256}", f"  sites: {', '.join(sorted(only.sites))}", *missing]
+
+
+def _faults_between(paths: Sequence[str]) -> list[PolicyError]:
+    """What only shows when the versions stand side by side."""
+    registries = [path for path in paths if is_registry(path)]
+    try:
+        load_policies([path for path in paths if path not in registries])
+        if registries:
+            load_registry(registries)
+    except PolicyError as error:
+        return [error]
+    return []
+
+
+@command.command(epilog="\b\nExample: jakwatch policy show policy-2026.yaml | less")
+@click.argument("file", required=False, type=_FILE)
+def show(file: str | None) -> None:
+    """Print a policy as a page to read: each value with its source beside it."""
+    with _broken_policy_is_wrong_use():
+        loaded = read_policy(file or default_policy_path())
+    _print(page(loaded.policy))
+
+
+@command.command(
+    epilog="\b\nExample: jakwatch policy explain icd10:B02.9\n"
+    "         jakwatch policy explain L04AF03 --policy mine.yaml"
+)
+@click.argument("code")
+@click.option("--policy", "file", type=_FILE, help="The policy to ask; default: the one that comes with jakwatch.")
+def explain(code: str, file: str | None) -> None:
+    """Say what CODE (system:code, or a code alone) means: drug, test, disease, adverse events, or unmapped."""
+    with _broken_policy_is_wrong_use():
+        policy = read_policy(file or default_policy_path()).policy
+    system, colon, rest = code.partition(":")
+    pairs = [(system, rest)] if colon else [(known, code) for known in systems_of(policy, code)]
+    if not pairs:
+        click.echo(
+            f"{code}\n  unmapped in every code system of this policy; name one to see what that means: icd10:{code}"
+        )
+    for pair in pairs:
+        if not all(pair):
+            raise click.UsageError(f"{code}: write system:code, such as icd10:B02.9")
+        _print(explained(policy, *pair))
+
+
+@command.command(
+    epilog="\b\nExample: jakwatch policy diff signed.yaml draft.yaml history.jsonl --sites sites.yaml\n"
+    "Exit codes: 0 nothing moves, 1 something does (with FILES a decision, rate or count; without, a value)."
+)
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@click.argument("files", nargs=-1, type=_FILE)
+@click.option("--sites", multiple=True, type=_FILE, help="The site registry; several versions allowed.")
+@click.option("--site", metavar="NAME", help="The site of lines that name none.")
+@click.option(
+    "--as-of", "as_of", metavar="YYYY-MM-DD", help="The last day that counts; default: the latest of the input."
+)
+@click.option("--limit", default=40, show_default=True, metavar="N", help="Lines shown of each list; all are counted.")
+@click.pass_context
+def diff(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each option
+    ctx: click.Context,
+    old: str,
+    new: str,
+    files: tuple[str, ...],
+    sites: tuple[str, ...],
+    site: str | None,
+    as_of: str | None,
+    limit: int,
+) -> None:
+    """List the values that differ between two policies and, with FILES of messages, what would move.
+
+    Each policy judges all of the messages alone, whatever its effective_from.
+    """
+    with _broken_policy_is_wrong_use():
+        policies = [read_policy(path).policy for path in (old, new)]
+        registry = load_registry(sites) if sites else None
+    values = list(changed_values(*policies))
+    _print_list("values changed", values, limit)
+    moved = bool(values)
+    if files:
+        moved = False
+        for title, lines in _moves(policies, files, registry, site, as_of):
+            _print_list(title, lines, limit)
+            moved = moved or bool(lines)
+    ctx.exit(FINDINGS if moved else 0)
+
+
+def _moves(
+    policies: list[PolicyDocument], files: Sequence[str], registry: Registry | None, site: str | None, as_of: str | None
+) -> Iterator[tuple[str, list[str]]]:
+    from monitor.replay import replay_files  # noqa: PLC0415  the other commands need none of its numerics
+
+    before, after = (
+        replay_files(files, policies=(policy,), registry=registry, site=site, as_of=as_of) for policy in policies
+    )
+    yield "decisions moved", list(moved_decisions(before, after))
+    yield "rates moved", list(moved_rates(before, after))
+    yield "counts moved", list(moved_tallies(before, after))
+
+
+@contextmanager
+def _broken_policy_is_wrong_use() -> Iterator[None]:
+    try:
+        yield
+    except PolicyError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _print_list(title: str, lines: Sequence[str], limit: int) -> None:
+    click.echo(f"{title}: {len(lines)}")
+    _print(f"  {line}" for line in islice(lines, limit))
+    if len(lines) > limit:
+        click.echo(f"  ... and {len(lines) - limit} more (--limit)")
