@@ -1,0 +1,349 @@
+"""What one record adds to the counts: a pure function of record, policy and registry, without any `as_of`.
+
+Person-time is a +1 on its first day and a -1 on the day after its last; events are a 1 on their day. Each such marker
+belongs to a row: what is counted, of which AESI or tail class, in which set of cohort levels. Adding the markers of all
+records and summing over days gives every rate; taking back a record's old markers leaves nothing of it behind.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from monitor.core import facts as f
+from monitor.core.cohorts import Cohorts, LevelSets
+from monitor.core.course import Course
+from monitor.core.days import local_day, partial_days
+from monitor.core.exposure import Exposure, Exposures, Piece, Tails, level_set_on
+from monitor.core.meaning import Mapped, Meaning
+from monitor.core.policy import PolicyDocument
+from monitor.core.record import Record
+
+DAY_BITS = 23  # days are below 2**22; the lowest bit of a marker says whether it is taken away
+
+
+class Measure(IntEnum):
+    """What a row counts; those up to LOST are person-days given by their first day and the day after their last."""
+
+    EXPOSED = 0
+    AT_RISK = 1
+    EXPOSED_AFTER_FIRST = 2
+    AT_RISK_AFTER_FIRST = 3
+    LOST = 4  # patients lost to follow-up
+    EVENTS = 5
+    FIRSTS = 6
+    PRESENT = 7  # levels at risk before the first observed day: they occur, though they do not count
+    PLACED = 8  # adverse events at risk on one day: not observed if that day was not
+
+
+class RowKey(NamedTuple):
+    measure: Measure
+    of: int  # an AESI, or for EXPOSED 0 and for AT_RISK the tail class
+    levels: int  # a level set
+
+
+class Rows:
+    """Row keys as small integers, in the order of first use."""
+
+    def __init__(self) -> None:
+        self.keys: list[RowKey] = []
+        self._index: dict[tuple[int, int, int], int] = {}
+
+    def index(self, measure: Measure, of: int, levels: int) -> int:
+        key = (measure, of, levels)
+        found = self._index.get(key)
+        if found is None:
+            found = self._index[key] = len(self.keys)
+            self.keys.append(RowKey(measure, of, levels))
+        return found
+
+
+class Contribution(msgspec.Struct, frozen=True, gc=False):
+    """`markers`: row, day and sign packed in int64; the rest is empty for most patients."""
+
+    markers: bytes = b""
+    tallies: tuple[tuple[str, int], ...] = ()
+    unmapped: tuple[tuple[str, int], ...] = ()  # (kind, concept) of each occurrence
+    spread: tuple[tuple[int, ...], ...] = ()  # events at risk on several days, by AESI: their days
+    steps: tuple[tuple[int, int, int, int], ...] = ()  # (AESI, level set, day of the first event, risk - exposed days)
+
+
+UNASSESSABLE = Contribution(tallies=(("unassessable", 1),))
+
+
+class Contributions:
+    """Computes contributions under one policy."""
+
+    def __init__(self, policy: PolicyDocument, meaning: Meaning, sets: LevelSets, rows: Rows) -> None:
+        self.policy = policy
+        self.meaning = meaning
+        self.sets = sets
+        self.rows = rows
+        self.tails = Tails(policy)
+        self.cohorts = Cohorts(policy, meaning, sets)
+        self.exposures = Exposures(policy, meaning, self.cohorts, self.tails)
+        self.aesis = tuple(policy.aesis.values())
+        self._members: dict[tuple[int, bool, str | None, str | None, bool], tuple[int, ...]] = {}
+        self.also_died_on = tuple(at for at, aesi in enumerate(self.aesis) if aesi.also_died_on)
+
+    def of(self, record: Record, zone: ZoneInfo | None, observed_from: int) -> Contribution:
+        """The contribution of a record at a site whose adverse events are complete from a day on (0: always were)."""
+        exposure = self.exposures.of(record, zone)
+        return _Counting(self, record, zone, observed_from, exposure).contribution()
+
+    def aesis_of(self, event: f.AdverseEvent, stopped_for_it: bool) -> tuple[int, ...]:
+        """The AESIs all of whose criteria an event meets."""
+        key = (event.term, bool(event.seriousness), event.outcome, event.action_taken, stopped_for_it)
+        found = self._members.get(key)
+        if found is None:
+            listed = self.meaning.term[event.term].value or frozenset()
+            found = self._members[key] = tuple(at for at in sorted(listed) if self._meets(at, *key[1:]))
+        return found
+
+    def _meets(self, aesi: int, serious: bool, outcome: str | None, action: str | None, stopped_for_it: bool) -> bool:
+        rule = self.aesis[aesi]
+        stopped = rule.action_taken == "drug_stopped" and stopped_for_it
+        return (
+            (rule.serious is None or rule.serious == (serious or outcome == "fatal"))
+            and rule.outcome in (None, outcome)
+            and (rule.action_taken in (None, action) or stopped)
+        )
+
+
+class _Placed(NamedTuple):
+    """An adverse event of one AESI on its day; identity breaks ties of a day."""
+
+    day: int
+    event_id: str
+    source: str
+
+
+class _Counting:
+    """One record on its way into markers."""
+
+    def __init__(
+        self, rules: Contributions, record: Record, zone: ZoneInfo | None, observed_from: int, exposure: Exposure
+    ) -> None:
+        self.rules = rules
+        self.record = record
+        self.zone = zone
+        self.observed_from = observed_from
+        self.exposure = exposure
+        self.exposed = _observed(exposure.exposed, observed_from)
+        self.at_risk = [_observed(pieces, observed_from) for pieces in exposure.at_risk]
+        self.markers = array("q")
+        self.tallies: Counter[str] = Counter()
+        self.spread: list[tuple[int, ...]] = []
+        self.steps: list[tuple[int, int, int, int]] = []
+
+    def contribution(self) -> Contribution:
+        self._person_time()
+        self._unobserved_levels()
+        placed = self._place_events()
+        for aesi, events in placed.items():
+            self._count(aesi, events)
+        self._lost()
+        self._tally()
+        unmapped = tuple(sorted(_unmapped(self.record, self.rules.meaning)))
+        tallies = tuple(sorted(self.tallies.items()))
+        return Contribution(self.markers.tobytes(), tallies, unmapped, tuple(self.spread), tuple(self.steps))
+
+    def _mark(self, row: int, day: int, away: int = 0) -> None:
+        self.markers.append((row << DAY_BITS) | (day << 1) | away)
+
+    def _span(self, measure: Measure, of: int, piece: Piece, away: int = 0) -> None:
+        first, end, levels = piece
+        row = (self.rules.rows.index(measure, of, levels) << DAY_BITS) | away
+        self.markers.extend((row | first << 1, (row ^ 1) | end << 1))
+
+    def _person_time(self) -> None:
+        """A tail class that differs from the commonest is written as the difference: most patients have none."""
+        for piece in self.exposed:
+            if piece[2]:
+                self._span(Measure.EXPOSED, 0, piece)
+        common = self.at_risk[0]
+        for piece in common:
+            if piece[2]:
+                self._span(Measure.AT_RISK, 0, piece)
+        for tail_class, pieces in enumerate(self.at_risk[1:], 1):
+            if pieces != common:
+                for away, which in ((0, pieces), (1, common)):
+                    for piece in which:
+                        if piece[2]:
+                            self._span(Measure.AT_RISK, tail_class, piece, away)
+
+    def _unobserved_levels(self) -> None:
+        for pieces in self.exposure.at_risk if self.observed_from else ():
+            for first, _, levels in pieces:
+                if levels and first < self.observed_from:
+                    self._mark(self.rules.rows.index(Measure.PRESENT, 0, levels), first)
+
+    # Adverse events
+
+    def _place_events(self) -> dict[int, list[_Placed]]:
+        """The day of every event in each of its AESIs; what is at risk in none is tallied as unplaced."""
+        placed: dict[int, list[_Placed]] = {}
+        fatal = False
+        for event in self.record.events:
+            fatal = fatal or event.outcome == "fatal"
+            aesis = self.rules.aesis_of(event, self._stopped_for(event))
+            if event.onset is None:
+                self.tallies["no_onset_date"] += 1
+                continue
+            days = self._days(event, event.onset, aesis)
+            self._unplaced(partial_days(event.onset)[0], aesis, days)
+            for aesi, day in zip(aesis, days, strict=True):
+                placed.setdefault(aesi, []).append(_Placed(day, event.event_id, event.source or ""))
+        died = self.record.died
+        if died is not None and not fatal and self.rules.also_died_on:
+            self._unplaced(died, self.rules.also_died_on, [died] * len(self.rules.also_died_on))
+            for aesi in self.rules.also_died_on:
+                placed.setdefault(aesi, []).append(_Placed(died, "", ""))
+        return placed
+
+    def _stopped_for(self, event: f.AdverseEvent) -> bool:
+        """Whether a course the event is suspected of was stopped for an adverse event."""
+        courses = (self.record.courses.get(each) for each in event.suspects or ())
+        return any(course is not None and _stopped_for_event(course) for course in courses)
+
+    def _days(self, event: f.AdverseEvent, onset: str, aesis: tuple[int, ...]) -> list[int]:
+        """A partial onset means the earliest possible day at risk, not after its report; else the first possible."""
+        if len(onset) == 10:
+            return [partial_days(onset)[0]] * len(aesis)
+        self.tallies["imputed"] += 1
+        first, last = partial_days(onset)
+        last = min(last, local_day(event.last_recorded, self.zone))
+        classes = self.rules.tails.class_of
+        found = [self.exposure.earliest_at_risk(classes[aesi], first, last) for aesi in aesis]
+        return [first if day is None else day for day in found]
+
+    def _unplaced(self, possible: int, aesis: tuple[int, ...], days: list[int]) -> None:
+        """Note an event for `unplaced` if it is at risk in none of its AESIs; `possible`: its first possible day."""
+        exposure, classes = self.exposure, self.rules.tails.class_of
+        if exposure.first_dose is None:
+            self.tallies["no_course"] += 1
+            return
+        at_risk = {day for aesi, day in zip(aesis, days, strict=True) if exposure.is_at_risk(classes[aesi], day)}
+        if len(at_risk) == 1:
+            self._mark(self.rules.rows.index(Measure.PLACED, 0, 0), at_risk.pop())
+        elif at_risk:
+            self.spread.append(tuple(sorted(at_risk)))
+        elif max(days, default=possible) < exposure.first_dose:
+            self.tallies["before_first_dose"] += 1
+        else:
+            self.tallies["not_at_risk"] += 1
+
+    def _count(self, aesi: int, events: list[_Placed]) -> None:
+        """The events of one AESI in every cohort at risk on their day, and what the first of a cohort ends."""
+        pieces = self.at_risk[self.rules.tails.class_of[aesi]]
+        seen = 0
+        sets, rows = self.rules.sets, self.rules.rows
+        for event in _episodes(sorted(events), self.rules.policy.counting.one_episode_days):
+            levels = level_set_on(pieces, event.day)
+            if not levels:
+                continue
+            self._mark(rows.index(Measure.EVENTS, aesi, levels), event.day)
+            first = sets.less(levels, seen)
+            if first:
+                seen = sets.union(seen, first)
+                self._mark(rows.index(Measure.FIRSTS, aesi, first), event.day)
+                self._after_first(aesi, first, event.day, pieces)
+
+    def _after_first(self, aesi: int, levels: int, day: int, at_risk: list[Piece]) -> None:
+        """The person-time of these levels after the day of their first event, which the free time does not have."""
+        for measure, pieces in ((Measure.EXPOSED_AFTER_FIRST, self.exposed), (Measure.AT_RISK_AFTER_FIRST, at_risk)):
+            for first, end, here in pieces:
+                both = self.rules.sets.both(here, levels) if end > day + 1 else 0
+                if both:
+                    self._span(measure, aesi, (max(first, day + 1), end, both))
+        if self.rules.policy.counting.denominator == "exposure":
+            self._step(aesi, levels, day, at_risk)
+
+    def _step(self, aesi: int, levels: int, day: int, at_risk: list[Piece]) -> None:
+        """Who has the event counts with days at risk instead of exposed days: the difference through that day."""
+        for level in sorted(self.rules.sets.sets[levels]):
+            days = self._days_in(at_risk, level, day) - self._days_in(self.exposed, level, day)
+            if days:
+                self.steps.append((aesi, self.rules.sets.of(frozenset((level,))), day, days))
+
+    def _days_in(self, pieces: list[Piece], level: int, through: int) -> int:
+        sets = self.rules.sets.sets
+        return sum(
+            min(end, through + 1) - first for first, end, here in pieces if first <= through and level in sets[here]
+        )
+
+    # What is listed beside the rates
+
+    def _lost(self) -> None:
+        """Lost from the day after contact plus grace, with a course open, until known to have died."""
+        if not any(self._is_open(course) for course in self.record.courses.values()):
+            return
+        lost_on = self.record.last_contact + self.rules.policy.counting.lost_after_silent_days + 1
+        row = self.rules.rows.index(Measure.LOST, 0, 0)
+        if self.record.died is None:
+            self._mark(row, lost_on)
+        elif self.record.died > lost_on:
+            self._mark(row, lost_on)
+            self._mark(row, self.record.died, 1)
+
+    def _is_open(self, course: Course) -> bool:
+        """A course of a known drug without a reported last dose."""
+        last = course.episodes[-1] if course.episodes else None
+        return (
+            last is not None and last.last_dose is None and self.rules.meaning.drug[last.start.drug].value is not None
+        )
+
+    def _tally(self) -> None:
+        courses = self.record.courses.values()
+        waiting = sum(len(course.stops) + len(course.changes) for course in courses if not course.started)
+        if waiting:
+            self.tallies["waiting"] += waiting
+        conflicts = sum(1 for _, mapped in _concepts(self.record, self.rules.meaning) if mapped.conflict)
+        if conflicts:
+            self.tallies["conflicts"] += conflicts
+
+
+def _observed(pieces: list[Piece], from_day: int) -> list[Piece]:
+    if not pieces or pieces[0][0] >= from_day:
+        return pieces
+    return [(max(first, from_day), end, levels) for first, end, levels in pieces if end > from_day]
+
+
+def _episodes(events: list[_Placed], one_episode_days: int) -> Iterator[_Placed]:
+    """Without the reports within so many days of the last one that counted; 0: each counts."""
+    last: int | None = None
+    for event in events:
+        if last is None or not one_episode_days or event.day - last > one_episode_days:
+            last = event.day
+            yield event
+
+
+def _stopped_for_event(course: Course) -> bool:
+    return any(stop.reason == "adverse_event" for stop in course.stops)
+
+
+def _concepts(record: Record, meaning: Meaning) -> Iterator[tuple[tuple[str, int], Mapped[object]]]:
+    """Each occurrence of a coded concept in a standing fact, as ((kind, concept), what it means)."""
+    for course in record.courses.values():
+        for given in (*course.orders, *course.starts):
+            yield ("drug", given.drug), meaning.drug[given.drug]
+        for fact in (*course.orders, *course.starts, *course.changes):
+            for concept in fact.indications or ():
+                yield ("indication", concept), meaning.disease[concept]
+    for result in record.results:
+        yield ("test", result.test), meaning.test[result.test]
+    for event in record.events:
+        yield ("term", event.term), meaning.term[event.term]
+    for profile in record.profiles:
+        for condition in profile.conditions or ():
+            yield ("condition", condition.concept), meaning.disease[condition.concept]
+
+
+def _unmapped(record: Record, meaning: Meaning) -> Iterable[tuple[str, int]]:
+    return [occurrence for occurrence, mapped in _concepts(record, meaning) if mapped.unmapped]

@@ -1,0 +1,159 @@
+"""A course: order, start, changes and stop under one `treatment_id`, and the episodes of exposure they make.
+
+Pure and free of policy: what was given, from which day to which, in which dose and for what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from monitor.core import facts as f
+from monitor.core.days import FOR_EVER
+
+
+Elsewhere = frozenset[type[f.Treatment]]
+"""The kinds of facts under which another person's record names the same course."""
+
+
+@dataclass(slots=True)
+class Course:
+    """The standing facts of one `treatment_id` of one person."""
+
+    treatment_id: str
+    orders: list[f.Ordered] = field(default_factory=list)
+    cancellations: list[f.Cancelled] = field(default_factory=list)
+    starts: list[f.Started] = field(default_factory=list)
+    changes: list[f.Changed] = field(default_factory=list)
+    stops: list[f.Stopped] = field(default_factory=list)
+    two_patients: bool = False
+    elsewhere: Elsewhere = frozenset()
+    episodes: list[Episode] = field(default_factory=list)
+
+    @property
+    def started(self) -> bool:
+        """Whether anybody's facts start it."""
+        return bool(self.starts) or f.Started in self.elsewhere
+
+    @property
+    def cancelled(self) -> bool:
+        return bool(self.cancellations) or f.Cancelled in self.elsewhere
+
+    @property
+    def order(self) -> f.Ordered | None:
+        """Of several orders the latest recorded."""
+        return max(self.orders, key=later_recorded) if self.orders else None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Dose and indications from `first` until `end` (half-open); indexes of the vocabulary."""
+
+    first: int
+    end: int
+    dose: int
+    indications: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """From a first to a last dose; open without a reported last one; of no day where that lies before the first."""
+
+    start: f.Started
+    last_dose: int | None
+    states: tuple[State, ...]
+
+    @property
+    def first(self) -> int:
+        return self.start.day
+
+    @property
+    def end(self) -> int:
+        """The day after the last dose."""
+        return FOR_EVER if self.last_dose is None else self.last_dose + 1
+
+    @property
+    def exposes(self) -> bool:
+        """Whether it has a day: a stop before its start leaves none."""
+        return self.end > self.first
+
+
+def later_recorded(fact: f.Fact) -> tuple[int, str, str]:
+    """The order among facts that the contract leaves to the time of recording."""
+    return fact.last_recorded, fact.event_id, fact.source or ""
+
+
+def courses_of(facts: Iterable[f.AnyFact], claimed_elsewhere: Mapping[str, Elsewhere]) -> dict[str, Course]:
+    """Courses by `treatment_id`, each with its episodes. `claimed_elsewhere`: what others' facts are."""
+    courses: dict[str, Course] = {}
+    for fact in facts:
+        if isinstance(fact, f.Treatment):
+            course = courses.get(fact.treatment_id)
+            if course is None:
+                course = courses[fact.treatment_id] = Course(fact.treatment_id)
+            _file(course, fact)
+    for course in courses.values():
+        if course.treatment_id in claimed_elsewhere:
+            course.two_patients = True
+            course.elsewhere = claimed_elsewhere[course.treatment_id]
+        if course.starts:
+            course.episodes = _episodes(course)
+    return courses
+
+
+def _file(course: Course, fact: f.Treatment) -> None:
+    match fact:
+        case f.Started():
+            course.starts.append(fact)
+        case f.Stopped():
+            course.stops.append(fact)
+        case f.Changed():
+            course.changes.append(fact)
+        case f.Ordered():
+            course.orders.append(fact)
+        case f.Cancelled():
+            course.cancellations.append(fact)
+
+
+def _episodes(course: Course) -> list[Episode]:
+    """Of two starts with no stop between, the earlier stands; the earlier of two stops ends; on one day a start comes
+    before a stop, so that a restart on the day of the last dose begins nothing."""
+    if len(course.starts) == 1 and not course.stops:
+        return [_episode(course, course.starts[0], None)]
+    starts = sorted(course.starts, key=lambda fact: (fact.day, *later_recorded(fact)))
+    stops = sorted(stop.day for stop in course.stops)
+    episodes: list[Episode] = []
+    closed_through = 0
+    for start in starts:
+        if start.day <= closed_through:
+            continue
+        last_dose = next((day for day in stops if day >= start.day), None)
+        if last_dose is None and stops and not episodes:
+            last_dose = stops[-1]  # every stop lies before the first start: it exposes no day
+        episodes.append(_episode(course, start, last_dose))
+        closed_through = FOR_EVER if last_dose is None or last_dose < start.day else last_dose
+    return episodes
+
+
+def _episode(course: Course, start: f.Started, last_dose: int | None) -> Episode:
+    end = FOR_EVER if last_dose is None else last_dose + 1
+    if not course.changes:
+        return Episode(start, last_dose, (State(start.day, end, start.dose, start.indications),))
+    dose, indications = start.dose, start.indications
+    states: list[State] = []
+    first = start.day
+    for change in _one_a_day(course.changes):
+        if not start.day <= change.day < end:
+            continue
+        if change.day > first:
+            states.append(State(first, change.day, dose, indications))
+            first = change.day
+        dose = dose if change.dose is None else change.dose
+        indications = indications if change.indications is None else change.indications
+    return Episode(start, last_dose, (*states, State(first, end, dose, indications)))
+
+
+def _one_a_day(changes: list[f.Changed]) -> list[f.Changed]:
+    """Changes by day; of two of one day only the later recorded."""
+    by_day = {change.day: change for change in sorted(changes, key=later_recorded)}
+    return [by_day[day] for day in sorted(by_day)]

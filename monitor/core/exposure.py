@@ -1,0 +1,201 @@
+"""Exposed and at-risk days of one record as disjoint pieces, each with the set of cohort levels it counts in.
+
+Exposure runs from first to last dose, both included; at risk adds a tail after a reported last dose, by drug and AESI.
+AESIs with the same tails share their pieces: a *tail class*. In levels that name a dose the tail ends when the drug is
+taken again. Nobody is followed beyond death or last contact plus grace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from monitor.core.cohorts import Cohorts, LevelSets, Situation
+from monitor.core.course import Episode
+from monitor.core.days import FOR_EVER
+from monitor.core.meaning import Meaning
+from monitor.core.person import Person
+from monitor.core.policy import PolicyDocument
+from monitor.core.record import Record
+
+Piece = tuple[int, int, int]
+"""(first day, day after the last, level set)"""
+
+
+class Tails:
+    """The tail in days after a reported last dose, by tail class and drug."""
+
+    def __init__(self, policy: PolicyDocument) -> None:
+        by_aesi = [tuple(_tail(policy, drug, aesi_name) for drug in policy.drugs) for aesi_name in policy.aesis]
+        classes = sorted(set(by_aesi), key=lambda tails: (-by_aesi.count(tails), tails))
+        self.class_of = [classes.index(tails) for tails in by_aesi]
+        self.by_drug = [dict(zip(policy.drugs, tails, strict=True)) for tails in classes] or [{}]
+        self.count = len(self.by_drug)
+
+
+def _tail(policy: PolicyDocument, drug: str, aesi: str) -> int:
+    days = policy.aesis[aesi].tail_days.get(drug, policy.drugs[drug].tail_days.days)
+    return FOR_EVER if days == "for_ever" else int(days)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An episode of a drug the policy knows, in a course that counts."""
+
+    drug: str
+    episode: Episode
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What one record was exposed to and at risk of. `at_risk` and `any_drug` are by tail class."""
+
+    taken: tuple[Taken, ...]
+    limit: int  # the day after the last on which the patient is followed
+    exposed: list[Piece]
+    at_risk: list[list[Piece]]
+    any_drug: list[list[tuple[int, int]]]
+    first_dose: int | None  # of any course of a known drug, also of one that exposes no day
+
+    def is_at_risk(self, tail_class: int, day: int) -> bool:
+        """At risk under any known drug, whatever the cohorts."""
+        return any(first <= day < end for first, end in self.any_drug[tail_class])
+
+    def earliest_at_risk(self, tail_class: int, first: int, last: int) -> int | None:
+        """The earliest such day from `first` through `last`."""
+        days = [max(first, a) for a, b in self.any_drug[tail_class] if max(first, a) < b and max(first, a) <= last]
+        return min(days, default=None)
+
+
+class Exposures:
+    """Computes exposure under one policy; `from_day` is the first day the site's adverse events were observed."""
+
+    def __init__(self, policy: PolicyDocument, meaning: Meaning, cohorts: Cohorts, tails: Tails) -> None:
+        self.policy = policy
+        self.meaning = meaning
+        self.cohorts = cohorts
+        self.tails = tails
+
+    def of(self, record: Record, zone: ZoneInfo | None) -> Exposure:
+        known = tuple(self._known(record))
+        first_dose = min((each.episode.first for each in known), default=None)
+        taken = tuple(each for each in known if each.episode.exposes)
+        if not taken:
+            return Exposure((), 0, [], [[] for _ in self.tails.by_drug], [[] for _ in self.tails.by_drug], first_dose)
+        person = Person(record, self.meaning, zone)
+        limit = person.last_day(self.policy) + 1
+        situations = _Situations(self, person)
+        exposed = [piece for each in taken for piece in situations.exposed(each, limit)]
+        at_risk, any_drug = [], []
+        for by_drug in self.tails.by_drug:
+            tails = [piece for each in taken for piece in situations.tail(each, by_drug[each.drug], limit, taken)]
+            at_risk.append(disjoint(exposed + tails, self.cohorts.sets))
+            any_drug.append([_followed(each, by_drug[each.drug], limit) for each in taken])
+        return Exposure(taken, limit, disjoint(exposed, self.cohorts.sets), at_risk, any_drug, first_dose)
+
+    def _known(self, record: Record) -> Iterable[Taken]:
+        for course in record.courses.values():
+            for episode in () if course.two_patients else course.episodes:
+                drug = self.meaning.drug[episode.start.drug].value
+                if drug is not None:
+                    yield Taken(drug, episode)
+
+
+class _Situations:
+    """The situations of one person over time."""
+
+    def __init__(self, exposures: Exposures, person: Person) -> None:
+        self.cohorts = exposures.cohorts
+        self.meaning = exposures.meaning
+        self.person = person
+        turning = person.birthdays(self.cohorts.ages.thresholds)
+        if person.spans:
+            turning |= {day for span in person.spans for day in (span.first, span.end)}
+        self.turning = sorted(turning)
+        self.static = (
+            (0, 0, self.cohorts.ages.bracket(None)) if not turning and person.record.birth_year is None else None
+        )
+
+    def exposed(self, taken: Taken, limit: int) -> Iterable[Piece]:
+        for state in taken.episode.states:
+            end = min(state.end, limit)
+            if state.first < end:
+                yield from (
+                    (first, last, every)
+                    for first, last, every, _ in self._pieces(
+                        taken.drug, state.dose, state.indications, state.first, end
+                    )
+                )
+
+    def tail(self, taken: Taken, days: int, limit: int, all_taken: tuple[Taken, ...]) -> Iterable[Piece]:
+        """The days after a reported last dose, in the last state; in levels that name a dose until the drug is taken."""
+        episode = taken.episode
+        if episode.last_dose is None:
+            return
+        end = min(episode.end + days, limit)
+        if episode.end >= end:
+            return
+        retaken = _taken_again(taken, all_taken)
+        state = episode.states[-1]
+        for first, last, every, doseless in self._pieces(
+            taken.drug, state.dose, state.indications, episode.end, end, retaken
+        ):
+            yield first, last, every if first < retaken else doseless
+
+    def _pieces(
+        self, drug: str, dose: int, indications: tuple[int, ...], first: int, end: int, cut: int = 0
+    ) -> Iterable[tuple[int, int, int, int]]:
+        """[first, end) cut where the person's situation changes, with the sets of all levels and of those without dose."""
+        own = self.meaning.diseases(indications)
+        cuts = [day for day in (*self.turning, cut) if first < day < end] if self.turning or cut else ()
+        for a, b in zip((first, *sorted(cuts)), (*sorted(cuts), end), strict=True):
+            yield a, b, *self.cohorts.of(self._situation(drug, dose, own, a))
+
+    def _situation(self, drug: str, dose: int, own: int, day: int) -> Situation:
+        if self.static is not None:
+            return Situation(drug, dose, own, own, self.static[2])
+        person = self.person
+        diseases = own | person.diseases_on(day)
+        age = self.cohorts.ages.bracket(person.age_on(day))
+        return Situation(drug, dose, diseases, diseases | person.history_on(day), age)
+
+
+def _taken_again(taken: Taken, all_taken: tuple[Taken, ...]) -> int:
+    """The first day after the episode on which the drug is taken, by this course or another."""
+    end = taken.episode.end
+    again = [
+        max(other.episode.first, end)
+        for other in all_taken
+        if other is not taken and other.drug == taken.drug and other.episode.end > end
+    ]
+    return min(again, default=FOR_EVER)
+
+
+def _followed(taken: Taken, tail_days: int, limit: int) -> tuple[int, int]:
+    episode = taken.episode
+    end = FOR_EVER if episode.last_dose is None else episode.end + tail_days
+    return episode.first, min(end, limit)
+
+
+def disjoint(pieces: list[Piece], sets: LevelSets) -> list[Piece]:
+    """The same days as pieces that do not overlap, in order; where some did, their sets are united."""
+    pieces = sorted(piece for piece in pieces if piece[0] < piece[1])
+    if all(one[1] <= other[0] for one, other in pairwise(pieces)):
+        return pieces
+    days = sorted({day for first, end, _ in pieces for day in (first, end)})
+    united: list[Piece] = []
+    for first, end in pairwise(days):
+        here = [levels for a, b, levels in pieces if a <= first and end <= b]
+        if here:
+            both = here[0]
+            for levels in here[1:]:
+                both = sets.union(both, levels)
+            united.append((first, end, both))
+    return united
+
+
+def level_set_on(pieces: list[Piece], day: int) -> int:
+    """The level set of the piece a day lies in; 0 outside all."""
+    return next((levels for first, end, levels in pieces if first <= day < end), 0)

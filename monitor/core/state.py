@@ -1,0 +1,297 @@
+"""SiteState: all that one site's facts say, and the one way in. Stream, single machine, views and replay run it."""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from monitor.core import facts as f
+from monitor.core.canonical import canonical_body
+from monitor.core.contribution import UNASSESSABLE, Contribution, Contributions
+from monitor.core.cube import Cube
+from monitor.core.decode import Decoded, Rejection, decode, normalise
+from monitor.core.facts import AnyFact, FactWriter
+from monitor.core.gate import Clock, Decision, Gate, PolicyInForce
+from monitor.core.ledger import SITE, History, Ledger
+from monitor.core.record import record_of
+from monitor.core.registry import Feed, Registry, SiteEntry
+from monitor.core.screening import Waiver
+from monitor.core.versions import Body
+from monitor.core.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A person's word on a conflict: the body with this digest stands among all that were known at that instant."""
+
+    source: str | None
+    event_id: str
+    digest: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What turns messages into facts: the same for all sites of a process."""
+
+    vocabulary: Vocabulary
+    registry: Registry | None = None
+    key: bytes = b"jakwatch"  # of the pseudonyms; live processes have a secret one
+    settlements: tuple[Settlement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What records are judged by: the policies in the order of their first day, and the one in force for the rates."""
+
+    policies: tuple[PolicyInForce, ...]
+    contributions: Contributions
+    waivers: tuple[Waiver, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a batch of messages comes to, before anything of it is kept: `SiteState.apply` keeps it."""
+
+    facts: list[tuple[bytes, AnyFact]]  # (pseudonym, fact); what a pure repetition brought is not among them
+    duplicates: int
+    rejections: list[tuple[int, Rejection]]  # (place in the batch, why)
+    decisions: list[Decision]
+    draft: Ledger
+    assessed: list[tuple[tuple[bytes, ...], Contribution]]
+
+
+@dataclass(slots=True)
+class Signs:
+    """What the site's own life shows: instants of recording, and the day its event feed says it is complete through."""
+
+    messages: int = 0
+    last_recorded: int | None = None
+    last_event_recorded: int | None = None
+
+    def note(self, recorded: int, is_event: bool) -> None:
+        self.messages += 1
+        if self.last_recorded is None or recorded > self.last_recorded:
+            self.last_recorded = recorded
+        if is_event and (self.last_event_recorded is None or recorded > self.last_event_recorded):
+            self.last_event_recorded = recorded
+
+
+class SiteState:
+    """One site. `take` says what messages would do, `apply` does it; `load` and `settle` do it for a whole history."""
+
+    def __init__(self, site: str, intake: Intake, entry: SiteEntry | None = None) -> None:
+        self.site = site
+        self.intake = intake
+        self.entry = entry
+        self.clock = _clock(entry)
+        self.writer = FactWriter(intake.vocabulary, self.pseudonym)
+        restamps = entry is not None and entry.restamps
+        self.ledger = Ledger(intake.vocabulary, restamps=restamps, settled=self._settled)
+        self.signs = Signs()
+        self.gate: Gate | None = None
+        self.contributions: Contributions | None = None
+        self.cube: Cube | None = None
+        self._contributed: dict[bytes, Contribution] = {}
+
+    def judge_by(self, judgement: Judgement, *, with_cube: bool = True) -> None:
+        """Judge everything anew by these policies: a new policy is a replay. Only those who show rates need a cube."""
+        self.gate = Gate(judgement.policies, self.clock, judgement.waivers)
+        self.contributions = judgement.contributions
+        self.cube = Cube(judgement.contributions.rows) if with_cube else None
+        self._contributed.clear()
+        self.ledger.touch_all()
+
+    # What comes in
+
+    def pseudonym(self, patient_id: str) -> bytes:
+        """The keyed pseudonym of a patient of this site: HMAC-SHA-256 of site and normalised id, 16 bytes."""
+        name = normalise(patient_id, self.entry)
+        return hmac.digest(self.intake.key, f"{self.site}\0{name}".encode(), "sha256")[:16]
+
+    def digest(self, body: Body) -> str:
+        """The keyed digest by which a person names the body that settles a conflict."""
+        text = canonical_body(body.fact, self.intake.vocabulary)
+        return hmac.new(self.intake.key, body.patient + b"\0" + text, sha256).hexdigest()
+
+    def _settled(self, body: Body, contested: tuple[Body, ...]) -> bool:
+        """A body that was recorded after the settlement opens the conflict anew."""
+        known_at = max(each.fact.last_recorded for each in contested)
+        return any(
+            (each.source, each.event_id) == (body.fact.source, body.fact.event_id)
+            and known_at <= each.at
+            and each.digest == self.digest(body)
+            for each in self.intake.settlements
+        )
+
+    def admit(self, decoded: Decoded) -> tuple[bytes, AnyFact]:
+        """A validated message as pseudonym and fact."""
+        message = decoded.message
+        patient_id = message.__dict__.get("patient_id")  # a missing attribute of a model costs more than all the rest
+        return SITE if patient_id is None else self.pseudonym(patient_id), self.writer.fact(message)
+
+    def load(self, decoded: Decoded) -> bool:
+        """Take in one message without judging anything yet; whether it is news. `settle` judges."""
+        patient, fact = self.admit(decoded)
+        self._note(fact)
+        return self.ledger.add(patient, fact)
+
+    def _note(self, fact: AnyFact) -> None:
+        is_event = isinstance(fact, f.AdverseEvent) or (
+            isinstance(fact, f.Retraction) and fact.retracts == "adverse_event"
+        )
+        self.signs.note(fact.last_recorded, is_event)
+
+    def take(self, messages: Sequence[bytes], as_of: int) -> Taken:
+        """What a batch would do; nothing is kept until `apply`. Many messages of one patient cost one judgement."""
+        draft = self.ledger.draft()
+        facts: list[tuple[bytes, AnyFact]] = []
+        rejections: list[tuple[int, Rejection]] = []
+        duplicates = 0
+        for place, raw in enumerate(messages):
+            decoded = decode(raw, self.site, self.intake.registry)
+            if isinstance(decoded, Rejection):
+                rejections.append((place, decoded))
+                continue
+            patient, fact = self.admit(decoded)
+            if draft.add(patient, fact):
+                facts.append((patient, fact))
+            else:
+                duplicates += 1
+        assessed, decisions = [], []
+        for members in _people(draft, draft.touched):
+            contribution, decided = self._assess(draft, members, as_of)
+            assessed.append((members, contribution))
+            decisions += decided
+        return Taken(facts, duplicates, rejections, decisions, draft, assessed)
+
+    def apply(self, taken: Taken) -> None:
+        """Keep what a batch came to; to be called once it is safely stored."""
+        for _, fact in taken.facts:
+            self._note(fact)
+        self.signs.messages += taken.duplicates
+        taken.draft.settle()
+        for members, contribution in taken.assessed:
+            self._contribute(members, contribution)
+
+    # What it comes to
+
+    def settle(self, as_of: int, judged: Callable[[list[Decision]], None]) -> None:
+        """Judge everyone touched since the last time; `judged` is given the decisions of one person after another."""
+        for members in _people(self.ledger, self.ledger.touched):
+            contribution, decisions = self._assess(self.ledger, members, as_of)
+            self._contribute(members, contribution)
+            if decisions:
+                judged(decisions)
+        self.ledger.touched.clear()
+
+    def _assess(self, ledger: Ledger, members: tuple[bytes, ...], as_of: int) -> tuple[Contribution, list[Decision]]:
+        """What one person adds, and the decisions. One on whom the core raises is held and listed, all others go on."""
+        if self.gate is None or self.contributions is None:
+            raise RuntimeError("judge_by must come before a judgement")
+        try:
+            record = record_of(ledger, members)
+            decisions = self.gate.decide(record, as_of)
+            return self.contributions.of(record, self.clock.zone, self.observed_from), decisions
+        except Exception:  # noqa: BLE001  law 6: a fault never releases and never stops the others
+            return UNASSESSABLE, list(_unassessable(ledger, members))
+
+    def _contribute(self, members: tuple[bytes, ...], contribution: Contribution) -> None:
+        if self.cube is None:
+            return
+        for member in members:
+            old = self._contributed.pop(member, None)
+            if old is not None:
+                self.cube.replace(old, None)
+        self.cube.replace(None, contribution)
+        self._contributed[members[0]] = contribution
+
+    # Observation
+
+    @property
+    def _event_feed(self) -> Feed | None:
+        return self.entry.feeds.get("adverse_event") if self.entry else None
+
+    @property
+    def observed_from(self) -> int:
+        """The first day whose adverse events are complete; 0 where no registry limits it."""
+        feed = self._event_feed
+        return feed.from_.toordinal() if feed else 0
+
+    def observed_end(self) -> int:
+        """The day after the last on which the adverse-event feed was live; without a sign of life no day counts."""
+        if self.entry is None:
+            return _NO_LIMIT
+        feed = self._event_feed
+        signs = [
+            fact.complete_through
+            for fact in self.ledger.facts(SITE)
+            if isinstance(fact, f.FeedStatus) and fact.feed == "adverse_event"
+        ]
+        if self.signs.last_event_recorded is not None:
+            signs.append(self.clock.day(self.signs.last_event_recorded))
+        return max(signs) + feed.silent_after_days + 1 if signs and feed else 0
+
+    def last_recorded_day(self) -> int | None:
+        """The local day of the latest `recorded_at` taken in."""
+        return None if self.signs.last_recorded is None else self.clock.day(self.signs.last_recorded)
+
+    def classes(self) -> Counter[str]:
+        """How many messages are accepted, duplicate, superseded and conflicting, by the final state."""
+        counts = Counter({"accepted": 0, "duplicate": 0, "superseded": 0, "conflicting": 0})
+        bodies = 0
+        for known in self.ledger.identities.values():
+            if isinstance(known, History):
+                counts["accepted"] += known.standing.body is not None
+                counts["superseded"] += known.standing.superseded
+                counts["conflicting"] += known.standing.conflicting
+                bodies += len(known.bodies)
+            else:
+                counts["accepted"] += 1
+                bodies += 1
+        counts["duplicate"] = self.signs.messages - bodies
+        return counts
+
+    def conflicts(self) -> int:
+        """Identities in conflict that nobody has settled."""
+        known = self.ledger.identities.values()
+        return sum(isinstance(each, History) and bool(each.standing.contested) for each in known)
+
+
+_NO_LIMIT = 4_000_000
+
+
+def _clock(entry: SiteEntry | None) -> Clock:
+    if entry is None:
+        return Clock()
+    screening = entry.feeds.get("screening")
+    return Clock(entry.zone, entry.go_live.toordinal(), screening.results_after_hours if screening else None)
+
+
+def _people(ledger: Ledger, touched: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+    """Each person among the touched pseudonyms once, as all the pseudonyms of that person."""
+    if not ledger.has_merges():
+        yield from ((each,) for each in touched if each != SITE)
+        return
+    done: set[bytes] = set()
+    for each in touched:
+        if each != SITE and each not in done:
+            members = ledger.members(each)
+            done.update(members)
+            yield members
+
+
+def _unassessable(ledger: Ledger, members: tuple[bytes, ...]) -> Iterator[Decision]:
+    """A decision for every order and start that the facts of a person name, none of which releases."""
+    named: set[tuple[str, str]] = set()
+    for member in members:
+        for fact in ledger.facts(member):
+            if isinstance(fact, f.Ordered):
+                named.add((fact.treatment_id, "order"))
+            elif isinstance(fact, f.Started):
+                named.add((fact.treatment_id, "start"))
+    for treatment_id, kind in sorted(named):
+        yield Decision(treatment_id, kind, "unassessable")

@@ -1,0 +1,74 @@
+"""Coded concepts and doses as small integers.
+
+A country's messages use a few thousand distinct codes. Facts hold an index into this table, so that a policy looks up
+what a code means once per distinct concept instead of once per message, and a packed fact stays small.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schemas.inbound import Concept, Dose
+
+Coding = tuple[str, str]
+"""(system, code)"""
+Codings = tuple[Coding, ...]
+
+
+class Vocabulary:
+    """The distinct codings and doses met so far; indexes are given in the order of first use and never change."""
+
+    def __init__(self) -> None:
+        self.codings: list[Codings] = []
+        self.doses: list[tuple[Decimal, Decimal]] = []
+        self.daily_mg: list[Fraction] = []
+        self._concept_index: dict[Codings, int] = {}
+        self._single_index: dict[Coding, int] = {}
+        self._dose_index: dict[tuple[Decimal, Decimal], int] = {}
+
+    def concept(self, concept: Concept) -> int:
+        """The index of a concept's codings, in the order the message gives them; its text is not part of it."""
+        codings = concept.codings
+        if len(codings) == 1:  # nearly all: one lookup without building the outer tuple
+            only = codings[0]
+            known = self._single_index.get((only.system, only.code))
+            return self._add(((only.system, only.code),)) if known is None else known
+        key = tuple([(coding.system, coding.code) for coding in codings])
+        known = self._concept_index.get(key)
+        return self._add(key) if known is None else known
+
+    def _add(self, codings: Codings) -> int:
+        index = len(self.codings)
+        self.codings.append(codings)
+        self._concept_index[codings] = index
+        if len(codings) == 1:
+            self._single_index[codings[0]] = index
+        return index
+
+    def dose(self, dose: Dose) -> int:
+        """The index of a dose; equal numbers are one dose however they are written."""
+        key = (dose.amount, dose.per_day)
+        known = self._dose_index.get(key)
+        if known is None:
+            known = self._dose_index[key] = len(self.doses)
+            self.doses.append(key)
+            self.daily_mg.append(Fraction(dose.amount) * Fraction(dose.per_day))
+        return known
+
+
+def decimal_text(value: Decimal) -> str:
+    """The shortest plain decimal of a number: `15`, `2.5`, never an exponent."""
+    text = format(value, "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def fraction_text(value: Fraction) -> str:
+    """A daily dose, a product of two decimals and so a finite decimal, in its shortest plain form."""
+    places = 0
+    while (value * 10**places).denominator != 1:
+        places += 1
+    digits = str(int(value * 10**places)).rjust(places + 1, "0")
+    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
