@@ -8,11 +8,14 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from monitor.core.contribution import Contributions, Rows
+import msgspec
+
+from monitor import __version__
 from monitor.core.cohorts import LevelSets
+from monitor.core.contribution import Contributions, Rows
 from monitor.core.days import day_of, instant, iso, moment_of
 from monitor.core.decode import Rejection, decode
 from monitor.core.gate import Decision, PolicyInForce
@@ -70,8 +73,7 @@ class Share:
     table: RateTable | None = None
 
     def plus(self, other: Share) -> Share:
-        tables = [each.table for each in (self, other) if each.table is not None]
-        table = tables[0].plus(tables[1]) if len(tables) == 2 else tables[0] if tables else None
+        table = self.table.plus(other.table) if self.table and other.table else self.table or other.table
         return Share(
             self.sites | other.sites, self.messages + other.messages, self.rejected + other.rejected,
             self.tallies + other.tallies, self.unmapped + other.unmapped, self.decisions + other.decisions, table,
@@ -184,7 +186,7 @@ def policy_in_force(policies: Sequence[PolicyDocument], day: int) -> PolicyDocum
 
 
 def one_row_a_course(decisions: Iterable[Decision]) -> Iterator[Decision]:
-    """One row a course and kind: where two patients claim a course, the worse, and historical only if it is for both."""
+    """One row a course and kind: of two patients who claim it the worse, historical only if it is for both."""
     rows: dict[tuple[str, str], Decision] = {}
     for decision in decisions:
         key = (decision.treatment_id, decision.kind)
@@ -193,7 +195,7 @@ def one_row_a_course(decisions: Iterable[Decision]) -> Iterator[Decision]:
             rows[key] = decision
         else:
             worse = max(known, decision, key=lambda each: (each.rank, repr(each)))
-            rows[key] = replace(worse, historical=known.historical and decision.historical)
+            rows[key] = msgspec.structs.replace(worse, historical=known.historical and decision.historical)
     return iter(rows.values())
 
 
@@ -229,8 +231,6 @@ def replay_files(
 
 def result_of(question: Question, share: Share, as_of: int | None) -> dict[str, Any]:
     """The object that `jakwatch replay` prints."""
-    from monitor import __version__
-
     day = as_of if as_of is not None else 1
     policy = policy_in_force(question.policies, day)
     registry = question.registry.at(day) if question.registry else None

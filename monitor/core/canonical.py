@@ -6,7 +6,7 @@ Two bodies of one identity are compared by these bytes; nothing else in the core
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +24,8 @@ def canonical_body(fact: f.AnyFact, vocabulary: Vocabulary) -> bytes:
         body["status"] = "entered_in_error"
     else:
         texts = iter(fact.rest.texts if fact.rest else ())
-        body |= _fields(fact, _Concepts(vocabulary, texts))
+        body["type"], fields = _FIELDS[type(fact)]
+        body |= fields(fact, _Concepts(vocabulary, texts))
     if fact.rest and fact.rest.extensions is not None:
         body["extensions"] = json.loads(fact.rest.extensions, parse_float=Decimal)
     return canonical_json({key: value for key, value in body.items() if value is not None}).encode()
@@ -76,53 +77,85 @@ def _conditions(fact: f.Profile, concepts: _Concepts) -> list[dict[str, Any]] | 
     return [{key: value for key, value in span.items() if value is not None} for span in spans]
 
 
-def _fields(fact: f.AnyFact, concepts: _Concepts) -> dict[str, Any]:
-    """The fields of the body by the names of the contract; those without a value are None."""
-    match fact:
-        case f.Ordered() | f.Started():
-            drug = concepts.one(fact.drug)  # first: texts come in this order
-            common = {"treatment_id": fact.treatment_id, "drug": drug, "indications": concepts.many(fact.indications)}
-            common["dose"] = concepts.dose(fact.dose)
-            if isinstance(fact, f.Ordered):
-                return common | {"type": "treatment_ordered", "planned_start_on": _day(fact.planned)}
-            started = {"started_on": iso(fact.day), "started_at": _instant(fact.at), "order_id": fact.order_id}
-            return common | started | {"type": "treatment_started"}
-        case f.Cancelled():
-            return {"type": "treatment_cancelled", "treatment_id": fact.treatment_id, "cancelled_on": iso(fact.day)}
-        case f.Changed():
-            changed = {"dose": concepts.dose(fact.dose), "indications": concepts.many(fact.indications)}
-            when = {"treatment_id": fact.treatment_id, "changed_on": iso(fact.day)}
-            return {"type": "treatment_changed"} | when | changed
-        case f.Stopped():
-            stopped = {"treatment_id": fact.treatment_id, "last_dose_on": iso(fact.day), "reason": fact.reason}
-            return {"type": "treatment_stopped"} | stopped
-        case f.Screened():
-            when = {"collected_on": iso(fact.collected), "resulted_at": _instant(fact.resulted) or ""}
-            result = {"test": concepts.one(fact.test), "outcome": fact.outcome, "quantity": _quantity(fact)}
-            return {"type": "screening_result"} | when | result
-        case f.Prevented():
-            when = {"started_on": iso(fact.started), "infection": fact.infection}
-            return {"type": "prevention", "ended_on": _day(fact.ended)} | when
-        case f.AdverseEvent():
-            return {
-                "type": "adverse_event",
-                "term": concepts.one(fact.term),
-                "onset_on": fact.onset,
-                "seriousness": fact.seriousness,
-                "grade": fact.grade,
-                "outcome": fact.outcome,
-                "ended_on": fact.ended,
-                "action_taken": fact.action_taken,
-                "suspect_treatment_ids": fact.suspects,
-                "relatedness": fact.relatedness,
-            }
-        case f.Profile():
-            person = {"birth_year": fact.birth_year, "sex": fact.sex, "died_on": _day(fact.died)}
-            return {"type": "patient_profile", "conditions": _conditions(fact, concepts)} | person
-        case f.Contact():
-            return {"type": "patient_contact", "seen_on": iso(fact.seen), "days_supplied": fact.days_supplied}
-        case f.FeedStatus():
-            through = iso(fact.complete_through)
-            return {"type": "feed_status", "feed": fact.feed, "complete_through": through}
-        case _:
-            return {"type": "patient_merged"}
+def _given(fact: f.Ordered | f.Started, concepts: _Concepts) -> dict[str, Any]:
+    drug = concepts.one(fact.drug)  # first: the texts come in this order
+    given = {"treatment_id": fact.treatment_id, "drug": drug, "indications": concepts.many(fact.indications)}
+    return given | {"dose": concepts.dose(fact.dose)}
+
+
+def _ordered(fact: f.Ordered, concepts: _Concepts) -> dict[str, Any]:
+    return _given(fact, concepts) | {"planned_start_on": _day(fact.planned)}
+
+
+def _cancelled(fact: f.Cancelled, _: _Concepts) -> dict[str, Any]:
+    return {"treatment_id": fact.treatment_id, "cancelled_on": iso(fact.day)}
+
+
+def _started(fact: f.Started, concepts: _Concepts) -> dict[str, Any]:
+    when = {"started_on": iso(fact.day), "started_at": _instant(fact.at), "order_id": fact.order_id}
+    return _given(fact, concepts) | when
+
+
+def _changed(fact: f.Changed, concepts: _Concepts) -> dict[str, Any]:
+    changed = {"dose": concepts.dose(fact.dose), "indications": concepts.many(fact.indications)}
+    return {"treatment_id": fact.treatment_id, "changed_on": iso(fact.day)} | changed
+
+
+def _stopped(fact: f.Stopped, _: _Concepts) -> dict[str, Any]:
+    return {"treatment_id": fact.treatment_id, "last_dose_on": iso(fact.day), "reason": fact.reason}
+
+
+def _screened(fact: f.Screened, concepts: _Concepts) -> dict[str, Any]:
+    when = {"collected_on": iso(fact.collected), "resulted_at": _instant(fact.resulted)}
+    return when | {"test": concepts.one(fact.test), "outcome": fact.outcome, "quantity": _quantity(fact)}
+
+
+def _prevented(fact: f.Prevented, _: _Concepts) -> dict[str, Any]:
+    return {"infection": fact.infection, "started_on": iso(fact.started), "ended_on": _day(fact.ended)}
+
+
+def _adverse_event(fact: f.AdverseEvent, concepts: _Concepts) -> dict[str, Any]:
+    return {
+        "term": concepts.one(fact.term),
+        "onset_on": fact.onset,
+        "seriousness": fact.seriousness,
+        "grade": fact.grade,
+        "outcome": fact.outcome,
+        "ended_on": fact.ended,
+        "action_taken": fact.action_taken,
+        "suspect_treatment_ids": fact.suspects,
+        "relatedness": fact.relatedness,
+    }
+
+
+def _profile(fact: f.Profile, concepts: _Concepts) -> dict[str, Any]:
+    person = {"birth_year": fact.birth_year, "sex": fact.sex, "died_on": _day(fact.died)}
+    return person | {"conditions": _conditions(fact, concepts)}
+
+
+def _contact(fact: f.Contact, _: _Concepts) -> dict[str, Any]:
+    return {"seen_on": iso(fact.seen), "days_supplied": fact.days_supplied}
+
+
+def _feed_status(fact: f.FeedStatus, _: _Concepts) -> dict[str, Any]:
+    return {"feed": fact.feed, "complete_through": iso(fact.complete_through)}
+
+
+def _merged(_fact: f.Merged, _: _Concepts) -> dict[str, Any]:
+    return {}  # whom it merges is a patient field
+
+
+_FIELDS: dict[type, tuple[str, Callable[[Any, _Concepts], dict[str, Any]]]] = {
+    f.Ordered: ("treatment_ordered", _ordered),
+    f.Cancelled: ("treatment_cancelled", _cancelled),
+    f.Started: ("treatment_started", _started),
+    f.Changed: ("treatment_changed", _changed),
+    f.Stopped: ("treatment_stopped", _stopped),
+    f.Screened: ("screening_result", _screened),
+    f.Prevented: ("prevention", _prevented),
+    f.AdverseEvent: ("adverse_event", _adverse_event),
+    f.Profile: ("patient_profile", _profile),
+    f.Contact: ("patient_contact", _contact),
+    f.FeedStatus: ("feed_status", _feed_status),
+    f.Merged: ("patient_merged", _merged),
+}

@@ -7,8 +7,9 @@ patient's contribution small and makes a day of two overlapping courses count on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
+
+import msgspec
 
 from monitor.core.meaning import Meaning
 from monitor.core.person import Ages
@@ -16,8 +17,7 @@ from monitor.core.policy import Cohort, PolicyDocument
 from monitor.core.vocabulary import fraction_text
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True, gc=False):
     """What cohorts can see of a treated day; diseases and history are bits, the age a bracket of the policy's ages."""
 
     drug: str

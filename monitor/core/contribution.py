@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,6 +25,7 @@ from monitor.core.meaning import Mapped, Meaning
 from monitor.core.policy import PolicyDocument
 from monitor.core.record import Record
 
+FULL_DATE = len("YYYY-MM-DD")
 DAY_BITS = 23  # days are below 2**22; the lowest bit of a marker says whether it is taken away
 
 
@@ -150,7 +151,7 @@ class _Counting:
             self._count(aesi, events)
         self._lost()
         self._tally()
-        unmapped = tuple(sorted(_unmapped(self.record, self.rules.meaning)))
+        unmapped = self._concepts()
         tallies = tuple(sorted(self.tallies.items()))
         return Contribution(self.markers.tobytes(), tallies, unmapped, tuple(self.spread), tuple(self.steps))
 
@@ -214,7 +215,7 @@ class _Counting:
 
     def _days(self, event: f.AdverseEvent, onset: str, aesis: tuple[int, ...]) -> list[int]:
         """A partial onset means the earliest possible day at risk, not after its report; else the first possible."""
-        if len(onset) == 10:
+        if len(onset) == FULL_DATE:
             return [partial_days(onset)[0]] * len(aesis)
         self.tallies["imputed"] += 1
         first, last = partial_days(onset)
@@ -304,9 +305,16 @@ class _Counting:
         waiting = sum(len(course.stops) + len(course.changes) for course in courses if not course.started)
         if waiting:
             self.tallies["waiting"] += waiting
-        conflicts = sum(1 for _, mapped in _concepts(self.record, self.rules.meaning) if mapped.conflict)
-        if conflicts:
-            self.tallies["conflicts"] += conflicts
+
+    def _concepts(self) -> tuple[tuple[str, int], ...]:
+        """The occurrences of unmapped concepts; codings that disagree are tallied as conflicts."""
+        unmapped = []
+        for kind, concept, mapped in _lookups(self.record, self.rules.meaning):
+            if mapped.unmapped:
+                unmapped.append((kind, concept))
+            elif mapped.conflict:
+                self.tallies["conflicts"] += 1
+        return tuple(sorted(unmapped)) if unmapped else ()
 
 
 def _observed(pieces: list[Piece], from_day: int) -> list[Piece]:
@@ -328,22 +336,22 @@ def _stopped_for_event(course: Course) -> bool:
     return any(stop.reason == "adverse_event" for stop in course.stops)
 
 
-def _concepts(record: Record, meaning: Meaning) -> Iterator[tuple[tuple[str, int], Mapped[object]]]:
-    """Each occurrence of a coded concept in a standing fact, as ((kind, concept), what it means)."""
+def _lookups(record: Record, meaning: Meaning) -> Iterator[tuple[str, int, Mapped[Any]]]:
+    """Each occurrence of a coded concept in a standing fact: its kind, the concept, what it means."""
+    drug, disease = meaning.drug, meaning.disease
     for course in record.courses.values():
-        for given in (*course.orders, *course.starts):
-            yield ("drug", given.drug), meaning.drug[given.drug]
-        for fact in (*course.orders, *course.starts, *course.changes):
-            for concept in fact.indications or ():
-                yield ("indication", concept), meaning.disease[concept]
+        given: list[f.Ordered | f.Started] = [*course.orders, *course.starts]
+        for fact in given:
+            yield "drug", fact.drug, drug[fact.drug]
+            for concept in fact.indications:
+                yield "indication", concept, disease[concept]
+        for change in course.changes:
+            for concept in change.indications or ():
+                yield "indication", concept, disease[concept]
     for result in record.results:
-        yield ("test", result.test), meaning.test[result.test]
+        yield "test", result.test, meaning.test[result.test]
     for event in record.events:
-        yield ("term", event.term), meaning.term[event.term]
+        yield "term", event.term, meaning.term[event.term]
     for profile in record.profiles:
         for condition in profile.conditions or ():
-            yield ("condition", condition.concept), meaning.disease[condition.concept]
-
-
-def _unmapped(record: Record, meaning: Meaning) -> Iterable[tuple[str, int]]:
-    return [occurrence for occurrence, mapped in _concepts(record, meaning) if mapped.unmapped]
+            yield "condition", condition.concept, disease[condition.concept]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from monitor.core import facts as f
 from monitor.core.days import FOR_EVER
-
 
 Elsewhere = frozenset[type[f.Treatment]]
 """The kinds of facts under which another person's record names the same course."""
@@ -30,6 +32,17 @@ class Course:
     elsewhere: Elsewhere = frozenset()
     episodes: list[Episode] = field(default_factory=list)
 
+    def file(self, fact: f.Treatment) -> None:
+        """Put a fact of this course where it belongs."""
+        lists: dict[type, list[Any]] = {
+            f.Started: self.starts,
+            f.Stopped: self.stops,
+            f.Changed: self.changes,
+            f.Ordered: self.orders,
+            f.Cancelled: self.cancellations,
+        }
+        lists[type(fact)].append(fact)
+
     @property
     def started(self) -> bool:
         """Whether anybody's facts start it."""
@@ -45,8 +58,7 @@ class Course:
         return max(self.orders, key=later_recorded) if self.orders else None
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True, gc=False):
     """Dose and indications from `first` until `end` (half-open); indexes of the vocabulary."""
 
     first: int
@@ -55,8 +67,7 @@ class State:
     indications: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(msgspec.Struct, frozen=True, gc=False):
     """From a first to a last dose; open without a reported last one; of no day where that lies before the first."""
 
     start: f.Started
@@ -83,15 +94,14 @@ def later_recorded(fact: f.Fact) -> tuple[int, str, str]:
     return fact.last_recorded, fact.event_id, fact.source or ""
 
 
-def courses_of(facts: Iterable[f.AnyFact], claimed_elsewhere: Mapping[str, Elsewhere]) -> dict[str, Course]:
+def courses_of(facts: Iterable[f.Treatment], claimed_elsewhere: Mapping[str, Elsewhere]) -> dict[str, Course]:
     """Courses by `treatment_id`, each with its episodes. `claimed_elsewhere`: what others' facts are."""
     courses: dict[str, Course] = {}
     for fact in facts:
-        if isinstance(fact, f.Treatment):
-            course = courses.get(fact.treatment_id)
-            if course is None:
-                course = courses[fact.treatment_id] = Course(fact.treatment_id)
-            _file(course, fact)
+        course = courses.get(fact.treatment_id)
+        if course is None:
+            course = courses[fact.treatment_id] = Course(fact.treatment_id)
+        course.file(fact)
     for course in courses.values():
         if course.treatment_id in claimed_elsewhere:
             course.two_patients = True
@@ -99,20 +109,6 @@ def courses_of(facts: Iterable[f.AnyFact], claimed_elsewhere: Mapping[str, Elsew
         if course.starts:
             course.episodes = _episodes(course)
     return courses
-
-
-def _file(course: Course, fact: f.Treatment) -> None:
-    match fact:
-        case f.Started():
-            course.starts.append(fact)
-        case f.Stopped():
-            course.stops.append(fact)
-        case f.Changed():
-            course.changes.append(fact)
-        case f.Ordered():
-            course.orders.append(fact)
-        case f.Cancelled():
-            course.cancellations.append(fact)
 
 
 def _episodes(course: Course) -> list[Episode]:

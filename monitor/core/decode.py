@@ -67,7 +67,8 @@ def decode(
 ) -> Decoded | Rejection:
     """The message in `raw`, which came through the channel of `site` (None: a file, the line names it).
 
-    `default_site` is the site of a file's lines that name none. Without `sites` every site is known, in UTC. Never raises, whatever the bytes.
+    `default_site` is the site of a file's lines that name none. Without `sites` every site is known, in UTC. Never
+    raises, whatever the bytes.
     """
     if len(raw) > MAX_BYTES:
         return Rejection("too_large", "", f"must have at most {MAX_BYTES} bytes")

@@ -8,9 +8,10 @@ taken again. Nobody is followed beyond death or last contact plus grace.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from monitor.core.cohorts import Cohorts, LevelSets, Situation
 from monitor.core.course import Episode
@@ -40,16 +41,14 @@ def _tail(policy: PolicyDocument, drug: str, aesi: str) -> int:
     return FOR_EVER if days == "for_ever" else int(days)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """An episode of a drug the policy knows, in a course that counts."""
 
     drug: str
     episode: Episode
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(msgspec.Struct, frozen=True, gc=False):
     """What one record was exposed to and at risk of. `at_risk` and `any_drug` are by tail class."""
 
     taken: tuple[Taken, ...]
@@ -130,7 +129,7 @@ class _Situations:
                 )
 
     def tail(self, taken: Taken, days: int, limit: int, all_taken: tuple[Taken, ...]) -> Iterable[Piece]:
-        """The days after a reported last dose, in the last state; in levels that name a dose until the drug is taken."""
+        """The days after a reported last dose, in the last state; where a dose is named until the drug is taken."""
         episode = taken.episode
         if episode.last_dose is None:
             return
@@ -147,7 +146,7 @@ class _Situations:
     def _pieces(
         self, drug: str, dose: int, indications: tuple[int, ...], first: int, end: int, cut: int = 0
     ) -> Iterable[tuple[int, int, int, int]]:
-        """[first, end) cut where the person's situation changes, with the sets of all levels and of those without dose."""
+        """[first, end) cut where the situation changes, with the sets of all levels and of those that name no dose."""
         own = self.meaning.diseases(indications)
         cuts = [day for day in (*self.turning, cut) if first < day < end] if self.turning or cut else ()
         for a, b in zip((first, *sorted(cuts)), (*sorted(cuts), end), strict=True):

@@ -7,14 +7,15 @@ excluded holds, and a start without it is a violation that a person must close.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from monitor.core import facts as f
 from monitor.core.course import Course, Episode
 from monitor.core.days import DAY_US, local_day
-from monitor.core.labels import dose_above_label
+from monitor.core.labels import dose_above_label, limits_of
 from monitor.core.meaning import Meaning
 from monitor.core.person import Person
 from monitor.core.policy import PolicyDocument
@@ -25,14 +26,13 @@ _HOUR_US = 3_600_000_000
 _SEVERITY = {"compliant": 0, "awaiting_evidence": 1, "violation": 2, "unassessable": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What the gate says of one order or start. Days are ordinals; lists are sorted."""
 
     treatment_id: str
     kind: str  # order or start
     decision: str
-    findings: dict[str, Finding] = field(default_factory=dict)
+    findings: dict[str, Finding] = {}
     flags: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     valid_until: int | None = None
@@ -46,8 +46,7 @@ class Decision:
         return _SEVERITY.get(self.decision, 0), self.day
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(msgspec.Struct, frozen=True, gc=False):
     """What the registry says of a site's days. `zone` None: UTC; `go_live` 0: nothing is historical."""
 
     zone: ZoneInfo | None = None
@@ -72,6 +71,7 @@ class PolicyInForce:
         self.meaning = meaning
         self.from_day = policy.policy.effective_from.toordinal()
         self.tables = ScreeningTables(policy)
+        self.limits = {drug: limits_of(policy, meaning, drug) for drug in policy.drugs}
 
     def drug(self, concept: int) -> str | None:
         return self.meaning.drug[concept].value
@@ -139,7 +139,7 @@ class _Case:
         later = sorted(day for day in self._turning_days(course, order) if day > self.as_of)
         for day in later:
             if self._order_on(course, order, None, day).decision != answer.decision:
-                return replace(answer, valid_until=day - 1)
+                return msgspec.structs.replace(answer, valid_until=day - 1)
         return answer
 
     def _order_on(self, course: Course, order: f.Ordered, first: f.Started | None, as_of: int) -> Decision:
@@ -171,16 +171,18 @@ class _Case:
         if order.planned is not None and asked_on > order.planned + lapses_after:
             return answer("lapsed")
         findings = self._findings(policy, course, dose, marks=False)
-        flags = self._order_flags(policy, course, order, dose.day)
+        flags = self._order_flags(policy, mapped.value, course, order, dose.day)
         reasons = _reasons(findings) | ({"conflicting"} if self.record.contested(order) else set())
         held = "conflicting" in reasons or bool(
             _blocking(policy.policy, findings) | _blocking_flags(policy.policy, flags)
         )
-        return replace(answer("hold" if held else "screening_complete", reasons), findings=findings, flags=flags)
+        return msgspec.structs.replace(
+            answer("hold" if held else "screening_complete", reasons), findings=findings, flags=flags
+        )
 
-    def _order_flags(self, policy: PolicyInForce, course: Course, order: f.Ordered, day: int) -> tuple[str, ...]:
-        drug = policy.drug(order.drug)
-        assert drug is not None
+    def _order_flags(
+        self, policy: PolicyInForce, drug: str, course: Course, order: f.Ordered, day: int
+    ) -> tuple[str, ...]:
         flags = set()
         if self._flags_dose(policy, drug) and dose_above_label(
             policy, drug, self.person(policy), order.indications, self._daily(policy, order.dose), day, day
@@ -207,7 +209,7 @@ class _Case:
         return days
 
     def _flag_days(self, policy: PolicyInForce, course: Course, order: f.Ordered) -> set[int]:
-        """The days on which a blocking flag may come or go: another course begins or ends, a condition or an age does."""
+        """The days on which a blocking flag may come or go: a course, a condition or an age does."""
         others = [other for other in self.record.courses.values() if other is not course]
         days = {
             day
@@ -244,18 +246,15 @@ class _Case:
         historical = start.day < self.clock.go_live
         version = policy.policy.policy.version
         if course.two_patients:  # whose results would judge it is the very question
-            reasons = ("treatment_of_two_patients",)
-            yield Decision(
-                course.treatment_id, "start", "violation", {}, (), reasons, None, historical, version, start.day
-            )
+            why = ("treatment_of_two_patients",)
+            yield Decision(course.treatment_id, "start", "violation", {}, (), why, None, historical, version, start.day)
             return
         findings = self._findings(policy, course, FirstDose(start.day, start.at), marks=True)
         ordered = self._course_of_order(course, start)
         flags = self._start_flags(policy, drug, course, episode, ordered)
         reasons = _reasons(findings)
-        if ordered is not None and ordered.order is not None and not ordered.cancelled:
-            if self._order_on(ordered, ordered.order, start, start.day).decision == "hold":
-                reasons.add("started_on_hold")
+        if ordered is not None and self._would_be_held(ordered, start):
+            reasons.add("started_on_hold")
         contested = self.record.contested(start)
         if contested:
             reasons.add("conflicting")
@@ -266,6 +265,11 @@ class _Case:
             course.treatment_id, "start", verdict, findings, flags, tuple(sorted(reasons)), until, historical, version,
             start.day,
         )  # fmt: skip
+
+    def _would_be_held(self, ordered: Course, start: f.Started) -> bool:
+        """Whether the order, judged on the day of this start, would have been answered `hold`."""
+        order = ordered.order
+        return order is not None and self._order_on(ordered, order, start, start.day).decision == "hold"
 
     def _verdict(self, blocking: set[str], day: int) -> str:
         """Evidence that was there may still be on its way; what is known to be positive no result can mend."""
@@ -290,12 +294,10 @@ class _Case:
         """On any exposed day of the episode up to today; the answer changes only where a state or the person does."""
         person = self.person(policy)
         last = min(self.as_of, episode.end - 1, person.last_day(policy.policy))
-        inductions = [
-            episode.first + limit.induction.first_days
-            for limit in policy.policy.drugs[drug].highest_daily_mg
-            if limit.induction
-        ]
-        turning = {*inductions, *person.turning_days()}
+        limits = policy.limits[drug]
+        if not any(limit.judged for limit in limits):
+            return False
+        turning = {*(episode.first + limit.induction_days for limit in limits), *person.turning_days()}
         for state in episode.states:
             daily = self._daily(policy, state.dose)
             days = {state.first, *(day for day in turning if state.first < day < state.end)}

@@ -7,6 +7,7 @@ of the course it was recorded in where the policy says so.
 from __future__ import annotations
 
 from bisect import bisect_right
+from datetime import MAXYEAR
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -90,7 +91,7 @@ class Person:
     def birthdays(self, ages: tuple[int, ...]) -> set[int]:
         """The first days of the years in which these ages are reached."""
         born = self.record.birth_year
-        return set() if born is None else {first_of_year(born + age) for age in ages if born + age <= 9999}
+        return set() if born is None else {first_of_year(born + age) for age in ages if born + age <= MAXYEAR}
 
     def last_day(self, policy: PolicyDocument) -> int:
         """The last day on which the patient can be exposed or at risk: death, or contact and the policy's grace."""

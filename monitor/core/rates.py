@@ -44,7 +44,7 @@ class PoissonLimits:
         events = np.arange(size + 1)
         lower = special.gammaincinv(np.maximum(events, 1), self.tail)
         self._lower = np.where(events == 0, 0.0, lower)
-        self._upper = special.gammainccinv(events + 1, self.tail)
+        self._upper = np.asarray(special.gammainccinv(events + 1, self.tail), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Rates:
         lower, upper = self.limits.of(events)
         with np.errstate(divide="ignore", invalid="ignore"):
             per = np.where(days > 0, 100 * DAYS_PER_YEAR / days, np.nan)
-        return events * per, lower * per, upper * per
+        return events.astype(np.float64) * per, lower * per, upper * per
 
 
 class _Cells:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from monitor.core import facts as f
 from monitor.core.course import Course, Elsewhere, courses_of, later_recorded
@@ -58,19 +59,19 @@ def sorted_record(
     facts: Sequence[f.AnyFact], histories: Mapping[Identity, History], claimed_elsewhere: Mapping[str, Elsewhere]
 ) -> Record:
     """The record that standing facts make: a pure function of their set."""
-    record = Record(courses_of(facts, claimed_elsewhere), histories)
+    treatments: list[Any] = []
+    record = Record({}, histories)
+    lists: dict[type, list[Any]] = {
+        f.Screened: record.results,
+        f.AdverseEvent: record.events,
+        f.Prevented: record.preventions,
+        f.Profile: record.profiles,
+        f.Contact: record.contacts,
+        f.Merged: [],  # the ledger has followed it
+    }
     for fact in facts:
-        match fact:
-            case f.Screened():
-                record.results.append(fact)
-            case f.AdverseEvent():
-                record.events.append(fact)
-            case f.Prevented():
-                record.preventions.append(fact)
-            case f.Profile():
-                record.profiles.append(fact)
-            case f.Contact():
-                record.contacts.append(fact)
+        lists.get(type(fact), treatments).append(fact)
+    record.courses = courses_of(treatments, claimed_elsewhere)
     _describe(record)
     record.last_contact = _last_contact(record)
     return record
@@ -91,18 +92,12 @@ def _describe(record: Record) -> None:
 
 def _last_contact(record: Record) -> int:
     """The latest day on which a standing fact shows the patient seen; plans, profiles and times of recording do not."""
-    days = [0]
+    days = [0, *[result.collected for result in record.results]]
     for course in record.courses.values():
         for group in (course.starts, course.changes, course.stops, course.cancellations):
-            for fact in group:
-                days.append(fact.day)
-    for result in record.results:
-        days.append(result.collected)
+            days += [fact.day for fact in group]
     for event in record.events:
-        if event.onset is not None:
-            days.append(partial_days(event.onset)[0])
-        if event.ended is not None:
-            days.append(partial_days(event.ended)[0])
+        days += [partial_days(date)[0] for date in (event.onset, event.ended) if date is not None]
     for contact in record.contacts:
         days.append(contact.seen + max(contact.days_supplied or 0, 1) - 1)
     return max(days)

@@ -7,24 +7,24 @@ counts, which row of the policy's table it hits. Fails closed: what fits no row 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import msgspec
 
 from monitor.core import facts as f
 from monitor.core.days import local_day
 from monitor.core.meaning import Meaning
 from monitor.core.policy import PolicyDocument, Row, Screening
-from monitor.core.record import Record
 from monitor.core.policy import Test as TestRule
-from zoneinfo import ZoneInfo
+from monitor.core.record import Record
 
 NEGATIVE, INDETERMINATE, POSITIVE, CONFLICTING = "negative", "indeterminate", "positive", "conflicting"
 _BADNESS = {NEGATIVE: 0, INDETERMINATE: 1, POSITIVE: 2}
 GOOD = frozenset({"excluded", "treated", "waived"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One result as the policy reads it; `rank` sorts by day of collection, of one day the worst last."""
 
     test: str
@@ -39,8 +39,7 @@ class Reading:
         return self.collected, _BADNESS[self.outcome], self.fact.event_id, self.fact.source or ""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstDose:
+class FirstDose(msgspec.Struct, frozen=True, gc=False):
     """The moment that is judged: its day, the instant if known, and what the evidence must have come before."""
 
     day: int
@@ -56,8 +55,7 @@ class FirstDose:
         return self.at is None or reading.resulted <= self.at
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """What the gate found of one infection. Lists are sorted."""
 
     finding: str
@@ -70,8 +68,7 @@ class Finding:
         return self.finding in GOOD
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
+class Spoken(msgspec.Struct, frozen=True, gc=False):
     """What one test says at a first dose; `reading` is the result that speaks, also where it no longer counts."""
 
     state: str | None
@@ -79,8 +76,7 @@ class Spoken:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(msgspec.Struct, frozen=True, gc=False):
     """A person's signature that an infection need not be excluded: for a course, or until a day."""
 
     action_id: str
@@ -160,7 +156,8 @@ class ScreeningTables:
     def __init__(self, policy: PolicyDocument) -> None:
         self.policy = policy
         self.stands = policy.several_results == "latest_unless_positive"
-        self.tests = {infection: _tests_of(table) for infection, table in policy.screening.items()}
+        self.tables: dict[str, Screening] = {str(infection): table for infection, table in policy.screening.items()}
+        self.tests = {infection: _tests_of(table) for infection, table in self.tables.items()}
         self._hits: dict[tuple[str, tuple[str | None, ...]], int | None] = {}
 
     def findings(
@@ -169,8 +166,7 @@ class ScreeningTables:
         """The finding per infection, sorted by its name."""
         waivers = list(waivers)
         return {
-            infection: self._finding(infection, evidence, dose, waivers, marks)
-            for infection in sorted(self.policy.screening)
+            infection: self._finding(infection, evidence, dose, waivers, marks) for infection in sorted(self.tables)
         }
 
     def _finding(
@@ -185,7 +181,7 @@ class ScreeningTables:
         return Finding("waived", tuple(sorted((*found.evidence, waiver))), found.ask_for, found.marks)
 
     def _judge(self, infection: str, evidence: Evidence, dose: FirstDose, marks: bool) -> Finding:
-        table = self.policy.screening[infection]
+        table = self.tables[infection]
         then = self._spoken(infection, evidence, dose, dose.in_time)
         row = self._hit(infection, then)
         if row is not None and row.finding in ("excluded", "positive"):
@@ -207,7 +203,7 @@ class ScreeningTables:
         self, infection: str, evidence: Evidence, dose: FirstDose, counts: Callable[[Reading], bool]
     ) -> dict[str, Spoken]:
         """What each test of the table says; validity is tested before the rows."""
-        valid_days = self.policy.screening[infection].valid_days
+        valid_days = self.tables[infection].valid_days
         raw = {test: self._speaks(test, evidence, counts) for test in self.tests[infection]}
         return {test: self._valid(test, said, raw, dose, valid_days.get(test)) for test, said in raw.items()}
 
@@ -239,7 +235,7 @@ class ScreeningTables:
     def _hit(self, infection: str, said: dict[str, Spoken]) -> Row | None:
         """The first row that fits; a test a row does not name may be anything."""
         key = (infection, tuple([each.state for each in said.values()]))
-        rows = self.policy.screening[infection].rows
+        rows = self.tables[infection].rows
         if key not in self._hits:
             fits = (
                 at for at, row in enumerate(rows) if all(said[test].state == want for test, want in row.if_.items())

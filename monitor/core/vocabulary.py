@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schemas.inbound import Concept, Dose
+    from schemas.parts import Concept, Dose
 
 Coding = tuple[str, str]
 """(system, code)"""
