@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from monitor.core import facts as f
 from monitor.core.cohorts import Cohorts, LevelSets
@@ -26,7 +28,7 @@ from monitor.core.policy import PolicyDocument
 from monitor.core.record import Record
 
 FULL_DATE = len("YYYY-MM-DD")
-DAY_BITS = 23  # days are below 2**22; the lowest bit of a marker says whether it is taken away
+DAY_BITS = 22  # days are below 2**22; a marker is row, day and a lowest bit that says whether it is taken away
 
 
 class Measure(IntEnum):
@@ -65,6 +67,38 @@ class Rows:
         return found
 
 
+class Cells:
+    """What is kept by day: a measure, an AESI or tail class, and one cohort level.
+
+    A row is a cell for each level of its set, or one without a level where no cohort matters.
+    """
+
+    def __init__(self, sets: LevelSets) -> None:
+        self.sets = sets
+        self.keys: list[tuple[int, int, int]] = []  # (measure, AESI or tail class, level or -1)
+        self._index: dict[tuple[int, int, int], int] = {}
+        self._starts = [0]
+        self._flat: list[int] = []
+
+    def of_rows(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(starts, cells): the cells of row r are cells[starts[r]:starts[r + 1]]."""
+        for key in rows.keys[len(self._starts) - 1 :]:
+            self._flat += [self._cell(key, level) for level in sorted(self.sets.sets[key.levels]) or [-1]]
+            self._starts.append(len(self._flat))
+        return np.array(self._starts, np.int64), np.array(self._flat, np.int64)
+
+    def _cell(self, key: RowKey, level: int) -> int:
+        cell = (int(key.measure), key.of, level)
+        found = self._index.get(cell)
+        if found is None:
+            found = self._index[cell] = len(self.keys)
+            self.keys.append(cell)
+        return found
+
+    def measures(self) -> NDArray[np.int64]:
+        return np.array([measure for measure, _, _ in self.keys], np.int64)
+
+
 class Contribution(msgspec.Struct, frozen=True, gc=False):
     """`markers`: row, day and sign packed in int64; the rest is empty for most patients."""
 
@@ -86,6 +120,7 @@ class Contributions:
         self.meaning = meaning
         self.sets = sets
         self.rows = rows
+        self.cells = Cells(sets)
         self.tails = Tails(policy)
         self.cohorts = Cohorts(policy, meaning, sets)
         self.exposures = Exposures(policy, meaning, self.cohorts, self.tails)
@@ -156,12 +191,12 @@ class _Counting:
         return Contribution(self.markers.tobytes(), tallies, unmapped, tuple(self.spread), tuple(self.steps))
 
     def _mark(self, row: int, day: int, away: int = 0) -> None:
-        self.markers.append((row << DAY_BITS) | (day << 1) | away)
+        self.markers.append((row << DAY_BITS | day) << 1 | away)
 
     def _span(self, measure: Measure, of: int, piece: Piece, away: int = 0) -> None:
         first, end, levels = piece
-        row = (self.rules.rows.index(measure, of, levels) << DAY_BITS) | away
-        self.markers.extend((row | first << 1, (row ^ 1) | end << 1))
+        row = self.rules.rows.index(measure, of, levels) << DAY_BITS
+        self.markers.extend(((row | first) << 1 | away, (row | end) << 1 | (away ^ 1)))
 
     def _person_time(self) -> None:
         """A tail class that differs from the commonest is written as the difference: most patients have none."""

@@ -1,7 +1,9 @@
 """The cube: per site, cohort, AESI and day the sum of all contributions, and what it says of any day and window.
 
-Replacing one record's contribution costs the record, whatever the history or the number of patients: markers are noted
-and folded into the day arrays when next asked. Only rows that something happened in take memory.
+Replacing one record's contribution costs the record, whatever the history or the number of patients: markers are noted,
+and when next asked sorted into *runs*. A run holds only days on which something changed; a day's count is the sum of
+all changes up to it, and person-days the sum of each change times the days since. Runs merge when they come near each
+other in size, so each marker is moved a logarithmic number of times.
 """
 
 from __future__ import annotations
@@ -11,30 +13,49 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.contribution import DAY_BITS, Contribution, Measure, Rows
+from monitor.core.contribution import DAY_BITS, Cells, Contribution, Measure, Rows
 
 Ints = NDArray[np.int64]
 
 _DAY_MASK = (1 << DAY_BITS) - 1
 _FOLD_BYTES = 32 << 20
-_BLOCK_DAYS = 366
+
+
+class Run:
+    """Changes by cell and day, sorted: `keys` are cell << DAY_BITS | day, `change` what is added on that day."""
+
+    def __init__(self, keys: Ints, change: Ints) -> None:
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        firsts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+        summed = np.add.reduceat(change[order], firsts)
+        kept = summed != 0  # what was taken back leaves nothing behind
+        self.keys = keys[firsts][kept]
+        self.change = summed[kept]
+        self.count = np.concatenate(([0], np.cumsum(self.change)))
+        self.weighted = np.concatenate(([0], np.cumsum(self.change * (self.keys & _DAY_MASK))))
+
+    def through(self, cells: Ints, days: Ints) -> tuple[Ints, Ints]:
+        """For each cell and day [c, d]: the changes up to that day, and the same each times its day."""
+        first = np.searchsorted(self.keys, cells << DAY_BITS)[:, None]
+        asked = (cells << DAY_BITS)[:, None] + np.clip(days, -1, _DAY_MASK)[None, :]
+        last = np.maximum(np.searchsorted(self.keys, asked, side="right"), first)
+        return self.count[last] - self.count[first], self.weighted[last] - self.weighted[first]
 
 
 class Cube:
-    """The counts of one site. Days are ordinals; row numbers are those of the `Rows` it shares with its peers."""
+    """The counts of one site. Days are ordinals; rows and cells are numbered as by its peers."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, cells: Cells) -> None:
         self.rows = rows
+        self.cells = cells
         self.tallies: Counter[str] = Counter()
         self.unmapped: Counter[tuple[str, int]] = Counter()
         self.spread: Counter[tuple[int, ...]] = Counter()
         self.steps: Counter[tuple[int, int, int, int]] = Counter()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
-        self._local: dict[int, int] = {}  # row -> line of the arrays
-        self._first = 0  # the day of the first column
-        self._days: NDArray[np.int32] = np.zeros((0, 0), np.int32)
-        self._sums: Ints | None = None
+        self._runs: list[Run] = []
 
     def replace(self, old: Contribution | None, new: Contribution | None) -> None:
         """Take back what a record had added and add what it adds now."""
@@ -63,65 +84,46 @@ class Cube:
             self.steps[step] += sign
 
     def fold(self) -> None:
-        """Bring the noted markers into the day arrays."""
+        """Sort the noted markers into a run, and merge runs of like size."""
         if not self._pending:
             return
         markers = np.frombuffer(b"".join(self._pending), np.int64)
         self._pending, self._pending_bytes = [], 0
-        rows, days = markers >> DAY_BITS, (markers & _DAY_MASK) >> 1
-        present = np.unique(rows)
-        low, high = int(days.min()), int(days.max())
-        for row in present.tolist():
-            self._grow(row, low, high)
-        line_of = np.array([self._local[row] for row in present.tolist()])
-        lines = line_of[np.searchsorted(present, rows)]
-        width = self._days.shape[1]
-        signs = 1 - 2 * (markers & 1).astype(np.int32)
-        np.add.at(self._days.reshape(-1), lines * width + (days - self._first), signs)
-        self._sums = None
-
-    def _grow(self, row: int, low: int, high: int) -> None:
-        """Make room for a row and the days from `low` through `high`; both dimensions grow by blocks."""
-        lines, width = self._days.shape
-        if row not in self._local:
-            self._local[row] = len(self._local)
-        wanted = max(lines, 64)
-        while wanted < len(self._local):
-            wanted *= 2
-        first = (
-            low - _BLOCK_DAYS
-            if width == 0
-            else min(self._first, low - _BLOCK_DAYS if low < self._first else self._first)
-        )
-        end = max(self._first + width, high + 1)
-        if width == 0 or end > self._first + width:
-            end = high + 1 + _BLOCK_DAYS
-        if (wanted, first, end) == (lines, self._first, self._first + width):
+        keys, signs = markers >> 1, 1 - 2 * (markers & 1)
+        by_row = Run(keys, signs)  # one patient-day a level set, before each set becomes its levels
+        if not len(by_row.keys):
             return
-        bigger = np.zeros((wanted, end - first), np.int32)
-        if width:
-            bigger[:lines, self._first - first : self._first - first + width] = self._days
-        self._days, self._first = bigger, first
+        self._runs.append(Run(*self._by_cell(by_row)))
+        while len(self._runs) > 1 and 2 * len(self._runs[-1].keys) > len(self._runs[-2].keys):
+            last, before = self._runs.pop(), self._runs.pop()
+            merged = np.concatenate((before.keys, last.keys)), np.concatenate((before.change, last.change))
+            self._runs.append(Run(*merged))
+
+    def _by_cell(self, run: Run) -> tuple[Ints, Ints]:
+        """Each change of a row as a change of all its cells."""
+        starts, cells = self.cells.of_rows(self.rows)
+        rows, days = run.keys >> DAY_BITS, run.keys & _DAY_MASK
+        many = starts[rows + 1] - starts[rows]
+        each = np.repeat(np.arange(len(rows)), many)
+        within = np.arange(len(each)) - np.repeat(np.cumsum(many) - many, many)
+        return cells[starts[rows[each]] + within] << DAY_BITS | days[each], run.change[each]
 
     def through(self, days: Ints) -> tuple[Ints, Ints]:
-        """For each row in use its count from the beginning through each of `days`.
+        """For each cell in use its count from the beginning through each of `days`.
 
-        Returns the row numbers [r] and the counts [r, d]: person-days, or events. Days before the first are 0, days
-        after the last are like a day then, with person-time going on.
+        Returns the cell numbers [c] and the counts [c, d]: person-days, or events.
         """
         self.fold()
-        rows = np.fromiter(self._local, np.int64, len(self._local))
-        if not len(rows):
-            return rows, np.zeros((0, len(days)), np.int64)
-        sums = self._cumulated(rows)
-        width = self._days.shape[1]
-        at = np.clip(days - self._first, -1, width - 1)
-        counts = np.where(at >= 0, sums[:, np.maximum(at, 0)], 0)
-        beyond = np.maximum(days - self._first - (width - 1), 0)
-        if beyond.any():
-            still = self._days[: len(rows)].sum(axis=1, dtype=np.int64)
-            counts = counts + np.where(self._is_time(rows)[:, None], still[:, None] * beyond, 0)
-        return rows, counts
+        used = [np.unique(run.keys >> DAY_BITS) for run in self._runs]
+        cells = np.unique(np.concatenate(used)) if used else np.zeros(0, np.int64)
+        count = np.zeros((len(cells), len(days)), np.int64)
+        weighted = np.zeros_like(count)
+        for run in self._runs:
+            more, more_weighted = run.through(cells, days)
+            count += more
+            weighted += more_weighted
+        is_time = self.cells.measures()[cells] < Measure.LOST
+        return cells, np.where(is_time[:, None], (days + 1)[None, :] * count - weighted, count)
 
     def lost_on(self, day: int) -> int:
         """Patients lost to follow-up on a day."""
@@ -137,22 +139,8 @@ class Cube:
         return outside
 
     def _count(self, measure: Measure, days: list[int]) -> list[int]:
-        rows, counts = self.through(np.array(days))
-        mine = [line for line, row in enumerate(rows.tolist()) if self.rows.keys[row].measure == measure]
-        return [int(each) for each in counts[mine].sum(axis=0)]
-
-    def _cumulated(self, rows: Ints) -> Ints:
-        """Running totals by day: of markers once for events, twice for person-days."""
-        if self._sums is None:
-            sums = np.cumsum(self._days[: len(rows)], axis=1, dtype=np.int64)
-            time = self._is_time(rows)
-            sums[time] = np.cumsum(sums[time], axis=1)
-            self._sums = sums
-        return self._sums
-
-    def _is_time(self, rows: Ints) -> NDArray[np.bool_]:
-        measures = np.array([key.measure for key in self.rows.keys], np.int64)
-        return measures[rows] < Measure.LOST
+        cells, counts = self.through(np.array(days))
+        return [int(each) for each in counts[self.cells.measures()[cells] == measure].sum(axis=0)]
 
 
 def _negated(markers: bytes) -> bytes:

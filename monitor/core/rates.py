@@ -98,9 +98,11 @@ class Rates:
         occurs = np.zeros(len(sets.names), np.int64)
         for site in sites:
             end = min(as_of + 1, site.observed_end)
-            rows, windowed = self._windowed(site.cube, as_of, end)
-            by_now = site.cube.through(np.array([as_of]))[1][:, 0]
-            for measure, (lines, levels, of) in self._pairs_of(rows).items():
+            cells, windowed, by_now = self._windowed(site.cube, as_of, end)
+            keys = np.array([self.contributions.cells.keys[cell] for cell in cells.tolist()], np.int64).reshape(-1, 3)
+            for measure in Measure:
+                lines = np.flatnonzero((keys[:, 0] == measure) & (keys[:, 2] >= 0))
+                _, of, levels = keys[lines].T
                 np.add.at(counts[measure], (levels, of), windowed[lines])
                 if measure in (Measure.AT_RISK, Measure.PRESENT):
                     occurs[levels[by_now[lines] != 0]] = 1
@@ -109,22 +111,12 @@ class Rates:
                     steps[level, aesi, 0] += days * times
         return RateTable(tuple(sets.names), occurs, counts, steps)
 
-    def _windowed(self, cube: Cube, as_of: int, end: int) -> tuple[Ints, Ints]:
-        """Counts of the days of each window that come before `end`."""
+    def _windowed(self, cube: Cube, as_of: int, end: int) -> tuple[Ints, Ints, Ints]:
+        """Per cell the counts of the days of each window that come before `end`, and the count through `as_of`."""
         begins = [0 if window is None else as_of + 1 - window for window in self.windows]
         before = [min(first, end) - 1 for first in begins]
-        rows, counts = cube.through(np.array([end - 1, *before]))
-        return rows, counts[:, :1] - counts[:, 1:]
-
-    def _pairs_of(self, rows: Ints) -> dict[Measure, tuple[Ints, Ints, Ints]]:
-        """Per measure (line of `rows`, level, AESI or tail class) for each level of each row's set."""
-        collected: dict[Measure, list[tuple[int, int, int]]] = {measure: [] for measure in Measure}
-        keys, sets = self.contributions.rows.keys, self.contributions.sets.sets
-        for line, row in enumerate(rows.tolist()):
-            measure, of, levels = keys[row]
-            collected[measure] += [(line, level, of) for level in sets[levels]]
-        arrays = {measure: np.array(found, np.int64).reshape(-1, 3) for measure, found in collected.items()}
-        return {measure: (a[:, 0], a[:, 1], a[:, 2]) for measure, a in arrays.items()}
+        cells, counts = cube.through(np.array([as_of, end - 1, *before]))
+        return cells, counts[:, 1:2] - counts[:, 2:], counts[:, 0]
 
     def rows(self, table: RateTable) -> list[dict[str, Any]]:
         """Rows of contract section 4, sorted: all undivided cohorts, of divided ones the levels with a day at risk."""

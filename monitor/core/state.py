@@ -101,7 +101,7 @@ class SiteState:
         """Judge everything anew by these policies: a new policy is a replay. Only those who show rates need a cube."""
         self.gate = Gate(judgement.policies, self.clock, judgement.waivers)
         self.contributions = judgement.contributions
-        self.cube = Cube(judgement.contributions.rows) if with_cube else None
+        self.cube = Cube(judgement.contributions.rows, judgement.contributions.cells) if with_cube else None
         self._contributed.clear()
         self.ledger.touch_all()
 
