@@ -35,7 +35,7 @@ class LevelSets:
         self.sets: list[frozenset[int]] = [frozenset()]
         self._levels: dict[str, int] = {}
         self._index: dict[frozenset[int], int] = {frozenset(): 0}
-        self._unions: dict[tuple[int, int], int] = {}
+        self._known: dict[tuple[str, int, int], int] = {}
 
     def level(self, name: str) -> int:
         if name not in self._levels:
@@ -53,19 +53,23 @@ class LevelSets:
     def union(self, one: int, other: int) -> int:
         if one == other or not other:
             return one
-        if not one:
-            return other
-        key = (one, other)
-        found = self._unions.get(key)
-        if found is None:
-            found = self._unions[key] = self.of(self.sets[one] | self.sets[other])
-        return found
+        return self._combined("|", one, other) if one else other
 
     def both(self, one: int, other: int) -> int:
-        return self.of(self.sets[one] & self.sets[other])
+        return one if one == other else self._combined("&", one, other)
 
     def less(self, one: int, other: int) -> int:
-        return self.of(self.sets[one] - self.sets[other])
+        if not other:
+            return one
+        return 0 if one == other else self._combined("-", one, other)
+
+    def _combined(self, how: str, one: int, other: int) -> int:
+        key = (how, one, other)
+        found = self._known.get(key)
+        if found is None:
+            a, b = self.sets[one], self.sets[other]
+            found = self._known[key] = self.of(a | b if how == "|" else a & b if how == "&" else a - b)
+        return found
 
 
 class Cohorts:

@@ -35,9 +35,9 @@ class Measure(IntEnum):
     """What a row counts; those up to LOST are person-days given by their first day and the day after their last."""
 
     EXPOSED = 0
-    AT_RISK = 1
+    TAIL = 1  # at risk less exposed; of a rarer tail class: at risk less that of the commonest
     EXPOSED_AFTER_FIRST = 2
-    AT_RISK_AFTER_FIRST = 3
+    TAIL_AFTER_FIRST = 3
     LOST = 4  # patients lost to follow-up
     EVENTS = 5
     FIRSTS = 6
@@ -47,23 +47,20 @@ class Measure(IntEnum):
 
 class RowKey(NamedTuple):
     measure: Measure
-    of: int  # an AESI, or for EXPOSED 0 and for AT_RISK the tail class
+    of: int  # an AESI, or for EXPOSED 0 and for TAIL the tail class
     levels: int  # a level set
 
 
-class Rows:
-    """Row keys as small integers, in the order of first use."""
+class Rows(dict[tuple[Measure, int, int], int]):
+    """Row keys as small integers, in the order of first use, asked like a dict."""
 
     def __init__(self) -> None:
-        self.keys: list[RowKey] = []
-        self._index: dict[tuple[int, int, int], int] = {}
+        super().__init__()
+        self.order: list[RowKey] = []
 
-    def index(self, measure: Measure, of: int, levels: int) -> int:
-        key = (measure, of, levels)
-        found = self._index.get(key)
-        if found is None:
-            found = self._index[key] = len(self.keys)
-            self.keys.append(RowKey(measure, of, levels))
+    def __missing__(self, key: tuple[Measure, int, int]) -> int:
+        found = self[key] = len(self.order)
+        self.order.append(RowKey(*key))
         return found
 
 
@@ -82,7 +79,7 @@ class Cells:
 
     def of_rows(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(starts, cells): the cells of row r are cells[starts[r]:starts[r + 1]]."""
-        for key in rows.keys[len(self._starts) - 1 :]:
+        for key in rows.order[len(self._starts) - 1 :]:
             self._flat += [self._cell(key, level) for level in sorted(self.sets.sets[key.levels]) or [-1]]
             self._starts.append(len(self._flat))
         return np.array(self._starts, np.int64), np.array(self._flat, np.int64)
@@ -172,7 +169,7 @@ class _Counting:
         self.observed_from = observed_from
         self.exposure = exposure
         self.exposed = _observed(exposure.exposed, observed_from)
-        self.at_risk = [_observed(pieces, observed_from) for pieces in exposure.at_risk]
+        self.at_risk = _observed_classes(exposure.at_risk, observed_from)
         self.markers = array("q")
         self.tallies: Counter[str] = Counter()
         self.spread: list[tuple[int, ...]] = []
@@ -195,30 +192,30 @@ class _Counting:
 
     def _span(self, measure: Measure, of: int, piece: Piece, away: int = 0) -> None:
         first, end, levels = piece
-        row = self.rules.rows.index(measure, of, levels) << DAY_BITS
+        row = self.rules.rows[measure, of, levels] << DAY_BITS
         self.markers.extend(((row | first) << 1 | away, (row | end) << 1 | (away ^ 1)))
 
+    def _difference(self, measure: Measure, of: int, pieces: list[Piece], known: list[Piece]) -> None:
+        """The pieces, given that `known` is counted elsewhere: for most patients one piece or none."""
+        for away, which, other in ((0, pieces, known), (1, known, pieces)):
+            for piece in which:
+                if piece[2] and piece not in other:
+                    self._span(measure, of, piece, away)
+
     def _person_time(self) -> None:
-        """A tail class that differs from the commonest is written as the difference: most patients have none."""
-        for piece in self.exposed:
-            if piece[2]:
-                self._span(Measure.EXPOSED, 0, piece)
+        """Exposure; the tails beyond it; and what tail classes have beside the commonest."""
+        self._difference(Measure.EXPOSED, 0, self.exposed, [])
         common = self.at_risk[0]
-        for piece in common:
-            if piece[2]:
-                self._span(Measure.AT_RISK, 0, piece)
+        self._difference(Measure.TAIL, 0, common, self.exposed)
         for tail_class, pieces in enumerate(self.at_risk[1:], 1):
-            if pieces != common:
-                for away, which in ((0, pieces), (1, common)):
-                    for piece in which:
-                        if piece[2]:
-                            self._span(Measure.AT_RISK, tail_class, piece, away)
+            if pieces is not common:
+                self._difference(Measure.TAIL, tail_class, pieces, common)
 
     def _unobserved_levels(self) -> None:
         for pieces in self.exposure.at_risk if self.observed_from else ():
             for first, _, levels in pieces:
                 if levels and first < self.observed_from:
-                    self._mark(self.rules.rows.index(Measure.PRESENT, 0, levels), first)
+                    self._mark(self.rules.rows[Measure.PRESENT, 0, levels], first)
 
     # Adverse events
 
@@ -267,7 +264,7 @@ class _Counting:
             return
         at_risk = {day for aesi, day in zip(aesis, days, strict=True) if exposure.is_at_risk(classes[aesi], day)}
         if len(at_risk) == 1:
-            self._mark(self.rules.rows.index(Measure.PLACED, 0, 0), at_risk.pop())
+            self._mark(self.rules.rows[Measure.PLACED, 0, 0], at_risk.pop())
         elif at_risk:
             self.spread.append(tuple(sorted(at_risk)))
         elif max(days, default=possible) < exposure.first_dose:
@@ -284,22 +281,25 @@ class _Counting:
             levels = level_set_on(pieces, event.day)
             if not levels:
                 continue
-            self._mark(rows.index(Measure.EVENTS, aesi, levels), event.day)
+            self._mark(rows[Measure.EVENTS, aesi, levels], event.day)
             first = sets.less(levels, seen)
             if first:
                 seen = sets.union(seen, first)
-                self._mark(rows.index(Measure.FIRSTS, aesi, first), event.day)
+                self._mark(rows[Measure.FIRSTS, aesi, first], event.day)
                 self._after_first(aesi, first, event.day, pieces)
 
     def _after_first(self, aesi: int, levels: int, day: int, at_risk: list[Piece]) -> None:
         """The person-time of these levels after the day of their first event, which the free time does not have."""
-        for measure, pieces in ((Measure.EXPOSED_AFTER_FIRST, self.exposed), (Measure.AT_RISK_AFTER_FIRST, at_risk)):
-            for first, end, here in pieces:
-                both = self.rules.sets.both(here, levels) if end > day + 1 else 0
-                if both:
-                    self._span(measure, aesi, (max(first, day + 1), end, both))
+        exposed = self._after(self.exposed, levels, day + 1)
+        self._difference(Measure.EXPOSED_AFTER_FIRST, aesi, exposed, [])
+        self._difference(Measure.TAIL_AFTER_FIRST, aesi, self._after(at_risk, levels, day + 1), exposed)
         if self.rules.policy.counting.denominator == "exposure":
             self._step(aesi, levels, day, at_risk)
+
+    def _after(self, pieces: list[Piece], levels: int, day: int) -> list[Piece]:
+        """The part of the pieces from a day on that is in these levels."""
+        both = self.rules.sets.both
+        return [(max(first, day), end, both(here, levels)) for first, end, here in pieces if end > day]
 
     def _step(self, aesi: int, levels: int, day: int, at_risk: list[Piece]) -> None:
         """Who has the event counts with days at risk instead of exposed days: the difference through that day."""
@@ -321,7 +321,7 @@ class _Counting:
         if not any(self._is_open(course) for course in self.record.courses.values()):
             return
         lost_on = self.record.last_contact + self.rules.policy.counting.lost_after_silent_days + 1
-        row = self.rules.rows.index(Measure.LOST, 0, 0)
+        row = self.rules.rows[Measure.LOST, 0, 0]
         if self.record.died is None:
             self._mark(row, lost_on)
         elif self.record.died > lost_on:
@@ -356,6 +356,12 @@ def _observed(pieces: list[Piece], from_day: int) -> list[Piece]:
     if not pieces or pieces[0][0] >= from_day:
         return pieces
     return [(max(first, from_day), end, levels) for first, end, levels in pieces if end > from_day]
+
+
+def _observed_classes(classes: list[list[Piece]], from_day: int) -> list[list[Piece]]:
+    """The same by tail class; classes that share their pieces still do."""
+    common = _observed(classes[0], from_day)
+    return [common if pieces is classes[0] else _observed(pieces, from_day) for pieces in classes]
 
 
 def _episodes(events: list[_Placed], one_episode_days: int) -> Iterator[_Placed]:

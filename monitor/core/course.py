@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -16,6 +15,15 @@ from monitor.core.days import FOR_EVER
 
 Elsewhere = frozenset[type[f.Treatment]]
 """The kinds of facts under which another person's record names the same course."""
+
+
+_LISTS: dict[type, str] = {
+    f.Started: "starts",
+    f.Stopped: "stops",
+    f.Changed: "changes",
+    f.Ordered: "orders",
+    f.Cancelled: "cancellations",
+}
 
 
 @dataclass(slots=True)
@@ -34,14 +42,7 @@ class Course:
 
     def file(self, fact: f.Treatment) -> None:
         """Put a fact of this course where it belongs."""
-        lists: dict[type, list[Any]] = {
-            f.Started: self.starts,
-            f.Stopped: self.stops,
-            f.Changed: self.changes,
-            f.Ordered: self.orders,
-            f.Cancelled: self.cancellations,
-        }
-        lists[type(fact)].append(fact)
+        getattr(self, _LISTS[type(fact)]).append(fact)
 
     @property
     def started(self) -> bool:

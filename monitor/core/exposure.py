@@ -87,8 +87,14 @@ class Exposures:
         limit = person.last_day(self.policy) + 1
         situations = _Situations(self, person)
         exposed = [piece for each in taken for piece in situations.exposed(each, limit)]
-        at_risk, any_drug = [], []
+        at_risk: list[list[Piece]] = []
+        any_drug: list[list[tuple[int, int]]] = []
+        drugs = {each.drug for each in taken}
         for by_drug in self.tails.by_drug:
+            if at_risk and all(by_drug[drug] == self.tails.by_drug[0][drug] for drug in drugs):
+                at_risk.append(at_risk[0])  # as for nearly all: a drug has its tail for nearly all AESIs
+                any_drug.append(any_drug[0])
+                continue
             tails = [piece for each in taken for piece in situations.tail(each, by_drug[each.drug], limit, taken)]
             at_risk.append(disjoint(exposed + tails, self.cohorts.sets))
             any_drug.append([_followed(each, by_drug[each.drug], limit) for each in taken])

@@ -15,12 +15,12 @@ import msgspec
 from monitor.core import facts as f
 from monitor.core.course import Course, Episode
 from monitor.core.days import DAY_US, local_day
-from monitor.core.labels import dose_above_label, limits_of
+from monitor.core.labels import Limit, dose_above_label, limits_of
 from monitor.core.meaning import Meaning
 from monitor.core.person import Person
 from monitor.core.policy import PolicyDocument
 from monitor.core.record import Record
-from monitor.core.screening import GOOD, Evidence, Finding, FirstDose, ScreeningTables, Waiver
+from monitor.core.screening import GOOD, Evidence, Finding, FirstDose, ScreeningTables, Waiver, reader
 
 _HOUR_US = 3_600_000_000
 _SEVERITY = {"compliant": 0, "awaiting_evidence": 1, "violation": 2, "unassessable": 3}
@@ -87,6 +87,7 @@ class Gate:
         self.policies = tuple(policies)
         self.clock = clock
         self.waivers = tuple(waivers)
+        self.readers = {each.from_day: reader(each.meaning, clock.zone) for each in self.policies}
 
     def in_force(self, day: int) -> PolicyInForce:
         """The policy of a day; before the first the first."""
@@ -112,7 +113,7 @@ class _Case:
     def evidence(self, policy: PolicyInForce) -> Evidence:
         key = policy.from_day
         if key not in self._evidence:
-            self._evidence[key] = Evidence(self.record, policy.meaning, self.clock.zone)
+            self._evidence[key] = Evidence(self.record, self.gate.readers[key], self.clock.zone)
         return self._evidence[key]
 
     def person(self, policy: PolicyInForce) -> Person:
@@ -295,7 +296,7 @@ class _Case:
         person = self.person(policy)
         last = min(self.as_of, episode.end - 1, person.last_day(policy.policy))
         limits = policy.limits[drug]
-        if not any(limit.judged for limit in limits):
+        if not any(limit.judged for limit in limits) or self._always_allowed(policy, limits, episode):
             return False
         turning = {*(episode.first + limit.induction_days for limit in limits), *person.turning_days()}
         for state in episode.states:
@@ -305,6 +306,14 @@ class _Case:
                 if day <= last and dose_above_label(policy, drug, person, state.indications, daily, day, episode.first):
                     return True
         return False
+
+    def _always_allowed(self, policy: PolicyInForce, limits: tuple[Limit, ...], episode: Episode) -> bool:
+        """Whether an indication of each state allows its dose at any age and time: then no day need be looked at."""
+        for state in episode.states:
+            diseases, daily = policy.meaning.diseases(state.indications), self._daily(policy, state.dose)
+            if not any(limit.judged and limit.diseases & diseases and daily <= limit.lowest for limit in limits):
+                return False
+        return True
 
     def _differs(self, policy: PolicyInForce, order: f.Ordered, episode: Episode) -> bool:
         """Drug, daily dose or diseases are not those ordered; a change of the first day is part of the start."""

@@ -27,6 +27,11 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
     induction: Fraction | None
     induction_days: int
 
+    @property
+    def lowest(self) -> Fraction:
+        """What it allows at any age and time."""
+        return min(each for each in (self.usual, self.older, self.induction) if each is not None)
+
     def highest(self, age: int | None, days_since_first: int) -> Fraction:
         """What it allows that long after the first dose."""
         if self.induction is not None and days_since_first < self.induction_days:

@@ -41,18 +41,16 @@ class Mapped(msgspec.Struct, Generic[T], frozen=True, gc=False):
     conflict: bool = False
 
 
-class Lookup(Generic[T]):
-    """A memo from concept index to meaning; grows with the vocabulary."""
+class Lookup(dict[int, T]):
+    """A memo from concept index to meaning, asked like a dict; grows with the vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary, mean: Callable[[Codings], T]) -> None:
+        super().__init__()
         self.vocabulary = vocabulary
         self.mean = mean
-        self.known: dict[int, T] = {}
 
-    def __getitem__(self, concept: int) -> T:
-        found = self.known.get(concept)
-        if found is None:
-            found = self.known[concept] = self.mean(self.vocabulary.codings[concept])
+    def __missing__(self, concept: int) -> T:
+        found = self[concept] = self.mean(self.vocabulary.codings[concept])
         return found
 
 

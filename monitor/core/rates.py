@@ -104,7 +104,7 @@ class Rates:
                 lines = np.flatnonzero((keys[:, 0] == measure) & (keys[:, 2] >= 0))
                 _, of, levels = keys[lines].T
                 np.add.at(counts[measure], (levels, of), windowed[lines])
-                if measure in (Measure.AT_RISK, Measure.PRESENT):
+                if measure in (Measure.EXPOSED, Measure.TAIL, Measure.PRESENT):
                     occurs[levels[by_now[lines] != 0]] = 1
             for (aesi, level_set, day, days), times in site.cube.steps.items():
                 for level in sets.sets[level_set] if day < end else ():
@@ -148,11 +148,11 @@ class _Cells:
         self.windows = rates.windows
         self.rolling_eair = counting.denominator != "exposure"
         count, n = table.counts, len(rates.policy.aesis)
-        extra = count[Measure.AT_RISK][:, tails.class_of, :]
-        at_risk = np.where(np.array(tails.class_of)[:, None] > 0, extra, 0) + count[Measure.AT_RISK][:, :1, :]
-        exposed = np.broadcast_to(count[Measure.EXPOSED][:, :1, :], at_risk.shape)
+        extra = np.where(np.array(tails.class_of)[:, None] > 0, count[Measure.TAIL][:, tails.class_of], 0)
+        exposed = np.broadcast_to(count[Measure.EXPOSED][:, :1], extra.shape)
+        at_risk = exposed + count[Measure.TAIL][:, :1] + extra
         exposed_free = exposed - count[Measure.EXPOSED_AFTER_FIRST][:, :n]
-        at_risk_free = at_risk - count[Measure.AT_RISK_AFTER_FIRST][:, :n]
+        at_risk_free = at_risk - count[Measure.EXPOSED_AFTER_FIRST][:, :n] - count[Measure.TAIL_AFTER_FIRST][:, :n]
         events, firsts = count[Measure.EVENTS][:, :n], count[Measure.FIRSTS][:, :n]
         if counting.denominator == "exposure":
             denominators = exposed, exposed_free + table.steps[:, :n]

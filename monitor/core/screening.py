@@ -6,7 +6,7 @@ counts, which row of the policy's table it hits. Fails closed: what fits no row 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -25,7 +25,7 @@ GOOD = frozenset({"excluded", "treated", "waived"})
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """One result as the policy reads it; `rank` sorts by day of collection, of one day the worst last."""
+    """One result as the policy reads it."""
 
     test: str
     outcome: str
@@ -33,10 +33,6 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     resulted: int  # the instant
     resulted_on: int  # its day in the site's zone
     fact: f.Screened
-
-    @property
-    def rank(self) -> tuple[int, int, str, str]:
-        return self.collected, _BADNESS[self.outcome], self.fact.event_id, self.fact.source or ""
 
 
 class FirstDose(msgspec.Struct, frozen=True, gc=False):
@@ -87,18 +83,22 @@ class Waiver(msgspec.Struct, frozen=True, gc=False):
 
 
 _NOTHING = Spoken(None, None)
+_CONFLICTING = Spoken(CONFLICTING, None)
 
 
 class Evidence:
     """All results of one person by test: the clean ones and those in conflict, which are no evidence."""
 
-    def __init__(self, record: Record, meaning: Meaning, zone: ZoneInfo | None) -> None:
+    def __init__(self, record: Record, read: Reader, zone: ZoneInfo | None) -> None:
         self.record = record
         self.zone = zone
         self.clean: dict[str, list[Reading]] = {}
         self.contested: dict[str, list[Reading]] = {}
-        self._read = _reader(meaning, zone)
-        self._keep(self.clean, (result for result in record.results if not record.contested(result)))
+        self._read = read
+        if record.histories:
+            self._keep(self.clean, [result for result in record.results if not record.contested(result)])
+        else:
+            self._keep(self.clean, record.results)
         self._keep(self.contested, record.contested_results)
 
     def _keep(self, into: dict[str, list[Reading]], results: Iterable[f.Screened]) -> None:
@@ -109,9 +109,11 @@ class Evidence:
 
     def first_recorded(self, reading: Reading) -> int:
         """The day on which this identity was first reported with this outcome."""
-        history = self.record.histories.get(f.identity_of(reading.fact))
+        history = self.record.histories.get(f.identity_of(reading.fact)) if self.record.histories else None
+        if history is None:
+            return local_day(reading.fact.first_recorded, self.zone)
         instants = [reading.fact.first_recorded]
-        for body in history.bodies if history else ():
+        for body in history.bodies:
             if isinstance(body.fact, f.Screened):
                 same = self._read(body.fact)
                 if same is not None and same.outcome == reading.outcome:
@@ -119,7 +121,11 @@ class Evidence:
         return local_day(min(instants), self.zone)
 
 
-def _reader(meaning: Meaning, zone: ZoneInfo | None) -> Callable[[f.Screened], Reading | None]:
+Reader = Callable[[f.Screened], Reading | None]
+
+
+def reader(meaning: Meaning, zone: ZoneInfo | None) -> Reader:
+    """How one policy reads the results of one site."""
     tests = meaning.policy.tests
 
     def read(result: f.Screened) -> Reading | None:
@@ -156,93 +162,180 @@ class ScreeningTables:
     def __init__(self, policy: PolicyDocument) -> None:
         self.policy = policy
         self.stands = policy.several_results == "latest_unless_positive"
-        self.tables: dict[str, Screening] = {str(infection): table for infection, table in policy.screening.items()}
+        self.tables: dict[str, Screening] = {str(name): policy.screening[name] for name in sorted(policy.screening)}
         self.tests = {infection: _tests_of(table) for infection, table in self.tables.items()}
-        self._hits: dict[tuple[str, tuple[str | None, ...]], int | None] = {}
+        self._hits: dict[tuple[str, tuple[str | None, ...]], Row | None] = {}
+        self.blank = {infection: self._nothing_on_file(infection) for infection in self.tables}
 
     def findings(
-        self, evidence: Evidence, dose: FirstDose, waivers: Iterable[Waiver], *, marks: bool
+        self, evidence: Evidence, dose: FirstDose, waivers: Sequence[Waiver], *, marks: bool
     ) -> dict[str, Finding]:
         """The finding per infection, sorted by its name."""
-        waivers = list(waivers)
-        return {
-            infection: self._finding(infection, evidence, dose, waivers, marks) for infection in sorted(self.tables)
-        }
+        look = _Look(self, evidence, dose, marks)
+        found = {infection: look.judge(infection) for infection in self.tables}
+        for infection, bare in found.items():
+            mine = [waiver for waiver in waivers if waiver.infection == infection]
+            if mine and not bare.good:
+                found[infection] = _waived(bare, min(mine, key=lambda waiver: (waiver.signed, waiver.action_id)))
+        return found
 
-    def _finding(
-        self, infection: str, evidence: Evidence, dose: FirstDose, waivers: list[Waiver], marks: bool
-    ) -> Finding:
-        found = self._judge(infection, evidence, dose, marks)
-        if found.good:
-            return found
-        waiver = min((w.action_id for w in waivers if w.infection == infection), default=None)
-        if waiver is None:
-            return found
-        return Finding("waived", tuple(sorted((*found.evidence, waiver))), found.ask_for, found.marks)
+    def _nothing_on_file(self, infection: str) -> Finding:
+        required = {test for group in self.tables[infection].required_groups for test in group}
+        return Finding("missing", (), tuple(sorted(required)))
 
-    def _judge(self, infection: str, evidence: Evidence, dose: FirstDose, marks: bool) -> Finding:
-        table = self.tables[infection]
-        then = self._spoken(infection, evidence, dose, dose.in_time)
-        row = self._hit(infection, then)
-        if row is not None and row.finding in ("excluded", "positive"):
-            prevention = _prevention(evidence.record, infection, row, dose) if row.finding == "positive" else None
-            return _found(row, then, evidence, dose, marks, prevention)
-        if dose.known_through is None:
-            now = self._spoken(infection, evidence, dose, lambda _: True)
-            later = self._hit(infection, now)
-            if later is not None and later.finding == "positive":
-                return _found(later, now, evidence, dose, marks, None)
-            if later is not None and later.finding == "excluded":
-                late = _found(later, now, evidence, dose, marks, None)
-                return Finding("late", late.evidence, late.ask_for, late.marks)
-        if row is not None:
-            return _found(row, then, evidence, dose, marks, None)
-        return _last_resort(table, then, evidence, dose, marks)
+    def hit(self, infection: str, said: list[Spoken]) -> Row | None:
+        """The first row that fits what the tests of a table say; a test a row does not name may be anything."""
+        key = (infection, tuple([each.state for each in said]))
+        if key not in self._hits:
+            states = dict(zip(self.tests[infection], key[1], strict=True))
+            rows = self.tables[infection].rows
+            fits = (row for row in rows if all(states[test] == want for test, want in row.if_.items()))
+            self._hits[key] = next(fits, None)
+        return self._hits[key]
 
-    def _spoken(
-        self, infection: str, evidence: Evidence, dose: FirstDose, counts: Callable[[Reading], bool]
-    ) -> dict[str, Spoken]:
-        """What each test of the table says; validity is tested before the rows."""
-        valid_days = self.tables[infection].valid_days
-        raw = {test: self._speaks(test, evidence, counts) for test in self.tests[infection]}
-        return {test: self._valid(test, said, raw, dose, valid_days.get(test)) for test, said in raw.items()}
 
-    def _speaks(self, test: str, evidence: Evidence, counts: Callable[[Reading], bool]) -> Spoken:
+class _Look:
+    """One person's evidence looked at for one first dose: what was there in time, and what is known by now."""
+
+    def __init__(self, tables: ScreeningTables, evidence: Evidence, dose: FirstDose, marks: bool) -> None:
+        self.tables = tables
+        self.evidence = evidence
+        self.dose = dose
+        self.marks = marks
+        self.on_file = evidence.clean.keys() | evidence.contested.keys()
+        self.all_in_time = True
+        self.then = {test: self._speaks(test, dose.in_time) for test in self.on_file}
+        self._now: dict[str, Spoken] | None = None
+
+    @property
+    def now(self) -> dict[str, Spoken]:
+        if self._now is None:
+            self._now = {test: self._speaks(test, _always) for test in self.on_file}
+        return self._now
+
+    def judge(self, infection: str) -> Finding:
+        """By the table in time; where that excludes nothing, by what is known now: late, or positive after all."""
+        tests = self.tables.tests[infection]
+        if self.on_file.isdisjoint(tests):
+            return self.tables.blank[infection]
+        then = self._valid(infection, self.then)
+        row = self.tables.hit(infection, then)
+        if row is not None and row.finding == "excluded":
+            return self._found(infection, row, then)
+        if row is not None and row.finding == "positive":
+            return self._treated(infection, row, then)
+        return self._learnt_later(infection) or (
+            self._last_resort(infection, then) if row is None else self._found(infection, row, then)
+        )
+
+    def _learnt_later(self, infection: str) -> Finding | None:
+        if self.all_in_time or self.dose.known_through is not None:
+            return None
+        now = self._valid(infection, self.now)
+        row = self.tables.hit(infection, now)
+        if row is None or row.finding not in ("excluded", "positive"):
+            return None
+        found = self._found(infection, row, now)
+        return found if row.finding == "positive" else Finding("late", found.evidence, found.ask_for, found.marks)
+
+    def _speaks(self, test: str, counts: Callable[[Reading], bool]) -> Spoken:
         """The latest collected, of one day the worst; a positive stands, unless the policy says `latest`."""
-        clean = [reading for reading in evidence.clean.get(test, ()) if counts(reading)]
-        contested = [reading for reading in evidence.contested.get(test, ()) if counts(reading)]
+        on_file = self.evidence.clean.get(test, ())
+        clean = [reading for reading in on_file if counts(reading)]
+        contested = [reading for reading in self.evidence.contested.get(test, ()) if counts(reading)]
+        if len(clean) < len(on_file) or len(contested) < len(self.evidence.contested.get(test, ())):
+            self.all_in_time = False
         if not clean:
-            return Spoken(CONFLICTING, None) if contested else _NOTHING
-        positives = [reading for reading in clean if reading.outcome == POSITIVE] if self.stands or contested else []
-        speaking = max(positives or clean, key=lambda reading: reading.rank)
+            return _CONFLICTING if contested else _NOTHING
+        if len(clean) > 1:
+            stands = self.tables.stands or contested
+            positives = [reading for reading in clean if reading.outcome == POSITIVE] if stands else []
+            clean = [max(positives or clean, key=_rank)]
+        speaking = clean[0]
         if contested and speaking.outcome != POSITIVE and speaking.collected <= max(r.collected for r in contested):
-            return Spoken(CONFLICTING, None)
+            return _CONFLICTING
         return Spoken(speaking.outcome, speaking)
 
-    def _valid(
-        self, test: str, said: Spoken, raw: dict[str, Spoken], dose: FirstDose, valid_days: int | None
-    ) -> Spoken:
-        reading = said.reading
-        if reading is None or reading.outcome == POSITIVE:
-            return said
-        aged = reading.outcome == NEGATIVE and valid_days is not None and dose.day - reading.collected > valid_days
-        before = self.policy.tests[test].not_older_than
-        antibody = raw[before].reading if before in raw else None
+    def _valid(self, infection: str, said: dict[str, Spoken]) -> list[Spoken]:
+        """What each test of a table says; validity is tested before the rows."""
+        valid_days = self.tables.tables[infection].valid_days
+        return [
+            self._unless_expired(test, each, said, valid_days.get(test))
+            if (each := said.get(test, _NOTHING)).reading is not None and each.state != POSITIVE
+            else each
+            for test in self.tables.tests[infection]
+        ]
+
+    def _unless_expired(self, test: str, each: Spoken, said: dict[str, Spoken], valid_days: int | None) -> Spoken:
+        """A negative ages; a negative or indeterminate says nothing that was collected before its antibody result."""
+        reading = each.reading
+        if reading is None:
+            return each
+        aged = each.state == NEGATIVE and valid_days is not None and self.dose.day - reading.collected > valid_days
+        before = self.tables.policy.tests[test].not_older_than
+        antibody = None if before is None else said.get(before, _NOTHING).reading
         if aged or (antibody is not None and reading.collected < antibody.collected):
             return Spoken(None, reading, expired=True)
-        return said
+        return each
 
-    def _hit(self, infection: str, said: dict[str, Spoken]) -> Row | None:
-        """The first row that fits; a test a row does not name may be anything."""
-        key = (infection, tuple([each.state for each in said.values()]))
-        rows = self.tables[infection].rows
-        if key not in self._hits:
-            fits = (
-                at for at, row in enumerate(rows) if all(said[test].state == want for test, want in row.if_.items())
-            )
-            self._hits[key] = next(fits, None)
-        at = self._hits[key]
-        return None if at is None else rows[at]
+    def _treated(self, infection: str, row: Row, said: list[Spoken]) -> Finding:
+        """A positive, unless prevention lifts it."""
+        found = self._found(infection, row, said)
+        prevention = _prevention(self.evidence.record, infection, row, self.dose)
+        if prevention is None:
+            return found
+        return Finding("treated", tuple(sorted({*found.evidence, prevention.event_id})), found.ask_for, found.marks)
+
+    def _found(self, infection: str, row: Row, said: list[Spoken]) -> Finding:
+        named = [each.reading for test, each in zip(self.tables.tests[infection], said, strict=True) if test in row.if_]
+        return self._finding(row.finding, named, row.ask_for)
+
+    def _last_resort(self, infection: str, said: list[Spoken]) -> Finding:
+        """No row fits: the first of conflicting, indeterminate, missing, expired that is true of a required test."""
+        by_test = dict(zip(self.tables.tests[infection], said, strict=True))
+        groups = self.tables.tables[infection].required_groups
+        required = [test for group in groups for test in group]
+        absent = {test for group in groups for test in group if all(by_test[member] == _NOTHING for member in group)}
+        true_of = {
+            "conflicting": [test for test in required if by_test[test].state == CONFLICTING],
+            "indeterminate": [test for test in required if by_test[test].state == INDETERMINATE],
+            "missing": [test for test in required if test in absent],
+            "expired": [test for test in required if by_test[test].expired],
+        }
+        finding = next((name for name, tests in true_of.items() if tests), "missing")
+        return self._finding(finding, [by_test[test].reading for test in required], true_of[finding])
+
+    def _finding(self, finding: str, readings: list[Reading | None], ask_for: Iterable[str]) -> Finding:
+        used = [reading for reading in readings if reading is not None]
+        ids = [reading.fact.event_id for reading in used]
+        evidence = tuple(sorted(set(ids))) if len(ids) > 1 else tuple(ids)
+        marks = self._marks(used) if self.marks else ()
+        return Finding(finding, evidence, tuple(sorted(set(ask_for))) if ask_for else (), marks)
+
+    def _marks(self, used: list[Reading]) -> tuple[str, ...]:
+        """How the evidence came in: on the day itself, or in time but documented only after it."""
+        said = set()
+        for reading in used:
+            if self.dose.in_time(reading):
+                if reading.resulted_on == self.dose.day:
+                    said.add("same_day")
+                if self.evidence.first_recorded(reading) > self.dose.day:
+                    said.add("documented_late")
+        return tuple(sorted(said))
+
+
+def _waived(bare: Finding, waiver: Waiver) -> Finding:
+    """The finding that a waiver lifts, with the waiver among its evidence; of several the first signed."""
+    return Finding("waived", tuple(sorted({*bare.evidence, waiver.action_id})), bare.ask_for, bare.marks)
+
+
+def _always(_: Reading) -> bool:
+    return True
+
+
+def _rank(reading: Reading) -> tuple[int, int, str, str]:
+    """By day of collection, of one day the worst last."""
+    return reading.collected, _BADNESS[reading.outcome], reading.fact.event_id, reading.fact.source or ""
 
 
 def _tests_of(table: Screening) -> tuple[str, ...]:
@@ -266,62 +359,3 @@ def _prevention(record: Record, infection: str, row: Row, dose: FirstDose) -> f.
         and not record.contested(each)
     ]
     return min(ripe, key=lambda each: (each.started, each.event_id, each.source or ""), default=None)
-
-
-def _found(
-    row: Row,
-    said: dict[str, Spoken],
-    evidence: Evidence,
-    dose: FirstDose,
-    marks: bool,
-    prevention: f.Prevented | None,
-) -> Finding:
-    readings = [said[test].reading for test in row.if_]
-    found = _with_marks(row.finding, readings, row.ask_for, evidence, dose, marks)
-    if prevention is None:
-        return found
-    return Finding("treated", tuple(sorted({*found.evidence, prevention.event_id})), found.ask_for, found.marks)
-
-
-def _last_resort(
-    table: Screening, said: dict[str, Spoken], evidence: Evidence, dose: FirstDose, marks: bool
-) -> Finding:
-    """No row fits: the first of conflicting, indeterminate, missing, expired that is true of a required test."""
-    required = [test for group in table.required_groups for test in group]
-    absent = {
-        test for group in table.required_groups for test in group if all(_absent(said[member]) for member in group)
-    }
-    true_of = {
-        "conflicting": [test for test in required if said[test].state == CONFLICTING],
-        "indeterminate": [test for test in required if said[test].state == INDETERMINATE],
-        "missing": [test for test in required if test in absent],
-        "expired": [test for test in required if said[test].expired],
-    }
-    finding = next((name for name, tests in true_of.items() if tests), "missing")
-    readings = [said[test].reading for test in required]
-    return _with_marks(finding, readings, tuple(true_of[finding]), evidence, dose, marks)
-
-
-def _absent(said: Spoken) -> bool:
-    return said.state is None and said.reading is None
-
-
-def _with_marks(
-    finding: str,
-    readings: list[Reading | None],
-    ask_for: tuple[str, ...],
-    evidence: Evidence,
-    dose: FirstDose,
-    marks: bool,
-) -> Finding:
-    """The finding with its evidence, and how that came in: on the day itself, or documented only after it."""
-    used = [reading for reading in readings if reading is not None]
-    said = set()
-    for reading in used if marks else ():
-        if dose.in_time(reading):
-            if reading.resulted_on == dose.day:
-                said.add("same_day")
-            if evidence.first_recorded(reading) > dose.day:
-                said.add("documented_late")
-    ids = tuple(sorted({reading.fact.event_id for reading in used}))
-    return Finding(finding, ids, tuple(sorted(set(ask_for))), tuple(sorted(said)))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 
 from monitor.core import facts as f
 from monitor.core.canonical import canonical_body
@@ -15,6 +13,7 @@ from monitor.core.cube import Cube
 from monitor.core.decode import Decoded, Rejection, decode, normalise
 from monitor.core.facts import AnyFact, FactWriter
 from monitor.core.gate import Clock, Decision, Gate, PolicyInForce
+from monitor.core.keyed import keyed_digest
 from monitor.core.ledger import SITE, History, Ledger
 from monitor.core.record import record_of
 from monitor.core.registry import Feed, Registry, SiteEntry
@@ -96,6 +95,7 @@ class SiteState:
         self.contributions: Contributions | None = None
         self.cube: Cube | None = None
         self._contributed: dict[bytes, Contribution] = {}
+        self._keyed = keyed_digest(intake.key)
 
     def judge_by(self, judgement: Judgement, *, with_cube: bool = True) -> None:
         """Judge everything anew by these policies: a new policy is a replay. Only those who show rates need a cube."""
@@ -109,13 +109,12 @@ class SiteState:
 
     def pseudonym(self, patient_id: str) -> bytes:
         """The keyed pseudonym of a patient of this site: HMAC-SHA-256 of site and normalised id, 16 bytes."""
-        name = normalise(patient_id, self.entry)
-        return hmac.digest(self.intake.key, f"{self.site}\0{name}".encode(), "sha256")[:16]
+        return self._keyed(f"{self.site}\0{normalise(patient_id, self.entry)}".encode())[:16]
 
     def digest(self, body: Body) -> str:
         """The keyed digest by which a person names the body that settles a conflict."""
         text = canonical_body(body.fact, self.intake.vocabulary)
-        return hmac.new(self.intake.key, body.patient + b"\0" + text, sha256).hexdigest()
+        return self._keyed(body.patient + b"\0" + text).hex()
 
     def _settled(self, body: Body, contested: tuple[Body, ...]) -> bool:
         """A body that was recorded after the settlement opens the conflict anew."""
