@@ -26,7 +26,7 @@ def coding(text: str) -> dict[str, str]:
     return {"system": system, "code": code}
 
 
-def concepts(codes: tuple[str, ...], most: int = 1) -> st.SearchStrategy[dict[str, Any]]:
+def concepts(codes: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
     """A concept of mostly one coding, now and then of two that may disagree."""
     one = st.sampled_from(codes)
     listed = st.one_of(
@@ -158,7 +158,7 @@ envelopes = st.builds(
 @st.composite
 def messages(draw: st.DrawFn) -> dict[str, Any]:
     """One message; its identity often is another's, so that corrections, retractions and conflicts happen."""
-    kind = draw(st.sampled_from(WEIGHTS + ["feed_status"]))
+    kind = draw(st.sampled_from([*WEIGHTS, "feed_status"]))
     envelope = draw(envelopes)
     if kind == "feed_status":
         del envelope["patient_id"]
@@ -166,35 +166,34 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
     return {"event_id": f"e{draw(st.integers(0, 60))}", "recorded_at": draw(recorded), **envelope, **content}
 
 
+TEN_PERCENT_BAD = ("negative",) * 9 + ("positive", "indeterminate")
+SCREENING = ("loinc:5195-3", "loinc:16933-4", "loinc:16128-1", "loinc:56888-1", "loinc:71773-6")
+LAST_DAY = DAY0 + timedelta(days=505)
+
+
 @st.composite
 def screened_starts(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A start with most of its papers, so that decisions are not all violations."""
-    day = draw(st.integers(60, 300))
-    first = DAY0 + timedelta(days=day)
+    """A start, or at least its order, with most of its papers, so that decisions are not all violations."""
+    first = DAY0 + timedelta(days=draw(st.integers(60, 300)))
     patient, name = draw(st.sampled_from(PATIENTS)), draw(course)
-    late = f"{DAY0 + timedelta(days=505)}T12:00:00Z"
+    late = f"{LAST_DAY}T12:00:00Z"
+    common = {"patient_id": patient, "site": "lisbon"}
     found: list[dict[str, Any]] = []
-    for at, test in enumerate(("loinc:5195-3", "loinc:16933-4", "loinc:16128-1", "loinc:56888-1", "loinc:71773-6")):
-        before = draw(st.sampled_from((0, 1, 5, 30, 30, 364, 366)))
-        collected = first - timedelta(days=before)
+    for at, test in enumerate(SCREENING):
+        collected = first - timedelta(days=draw(st.sampled_from((0, 1, 5, 30, 30, 364, 366))))
+        result = {"test": {"codings": [coding(test)]}, "outcome": draw(st.sampled_from(TEN_PERCENT_BAD))}
+        when = {"collected_on": str(collected), "resulted_at": f"{collected}T09:00:00Z"}
+        told = {"recorded_at": draw(st.sampled_from((f"{first}T10:00:00Z", late))), "event_id": f"s{patient}{name}{at}"}
+        found.append({"type": "screening_result"} | common | told | result | when)
+    ordered = draw(st.booleans())
+    told = {"treatment_id": name, "recorded_at": late} | common
+    if ordered:
+        plan = {"event_id": f"o{patient}{name}", "planned_start_on": str(first)}
+        found.append(draw(BODIES["treatment_ordered"]) | told | plan)
+    if draw(st.booleans()) or not ordered:
         found.append(
-            {
-                "type": "screening_result", "event_id": f"s{patient}{name}{at}", "patient_id": patient, "site": "lisbon",
-                "recorded_at": draw(st.sampled_from((f"{first}T10:00:00Z", late))),
-                "test": {"codings": [coding(test)]}, "collected_on": str(collected), "resulted_at": f"{collected}T09:00:00Z",
-                "outcome": draw(st.sampled_from(("negative",) * 9 + ("positive", "indeterminate"))),
-            }
-        )  # fmt: skip
-    if draw(st.booleans()):
-        found.append(
-            draw(BODIES["treatment_ordered"]) | {"treatment_id": name, "event_id": f"o{patient}{name}", "patient_id": patient,
-            "site": "lisbon", "recorded_at": late, "planned_start_on": str(first)}
-        )  # fmt: skip
-    if draw(st.booleans()) or len(found) == 5:
-        found.append(
-            draw(BODIES["treatment_started"]) | {"treatment_id": name, "event_id": f"t{patient}{name}", "patient_id": patient,
-            "site": "lisbon", "recorded_at": late, "started_on": str(first)}
-        )  # fmt: skip
+            draw(BODIES["treatment_started"]) | told | {"event_id": f"t{patient}{name}", "started_on": str(first)}
+        )
     return found
 
 
