@@ -83,6 +83,7 @@ class Cohorts:
         self.whole = {name for name, cohort in policy.cohorts.items() if cohort.split_by is None}
         self._names_dose = {name for name, cohort in policy.cohorts.items() if _names_dose(cohort)}
         self._known: dict[Situation, tuple[int, int]] = {}
+        self.of_treatment: dict[tuple[str, int, tuple[int, ...]], tuple[int, int]] = {}  # drug, dose, indications alone
 
     def of(self, situation: Situation) -> tuple[int, int]:
         """The set of all levels a day in this situation is in, and of those that name no dose."""

@@ -277,7 +277,9 @@ class _Counting:
         pieces = self.at_risk[self.rules.tails.class_of[aesi]]
         seen = 0
         sets, rows = self.rules.sets, self.rules.rows
-        for event in _episodes(sorted(events), self.rules.policy.counting.one_episode_days):
+        if len(events) > 1:
+            events = _episodes(sorted(events), self.rules.policy.counting.one_episode_days)
+        for event in events:
             levels = level_set_on(pieces, event.day)
             if not levels:
                 continue
@@ -364,13 +366,15 @@ def _observed_classes(classes: list[list[Piece]], from_day: int) -> list[list[Pi
     return [common if pieces is classes[0] else _observed(pieces, from_day) for pieces in classes]
 
 
-def _episodes(events: list[_Placed], one_episode_days: int) -> Iterator[_Placed]:
+def _episodes(events: list[_Placed], one_episode_days: int) -> list[_Placed]:
     """Without the reports within so many days of the last one that counted; 0: each counts."""
-    last: int | None = None
-    for event in events:
-        if last is None or not one_episode_days or event.day - last > one_episode_days:
-            last = event.day
-            yield event
+    if not one_episode_days:
+        return events
+    kept = events[:1]
+    for event in events[1:]:
+        if event.day - kept[-1].day > one_episode_days:
+            kept.append(event)
+    return kept
 
 
 def _stopped_for_event(course: Course) -> bool:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from monitor.core.cohorts import Cohorts, LevelSets, Situation
-from monitor.core.course import Episode
+from monitor.core.course import Episode, State
 from monitor.core.days import FOR_EVER
 from monitor.core.meaning import Meaning
 from monitor.core.person import Person
@@ -115,24 +115,15 @@ class _Situations:
         self.cohorts = exposures.cohorts
         self.meaning = exposures.meaning
         self.person = person
-        turning = person.birthdays(self.cohorts.ages.thresholds)
-        if person.spans:
-            turning |= {day for span in person.spans for day in (span.first, span.end)}
-        self.turning = sorted(turning)
-        self.static = (
-            (0, 0, self.cohorts.ages.bracket(None)) if not turning and person.record.birth_year is None else None
-        )
+        self.turning = sorted({*person.birthdays(self.cohorts.ages.thresholds), *person.span_days()})
+        self.nothing_known = not self.turning and person.record.birth_year is None
 
     def exposed(self, taken: Taken, limit: int) -> Iterable[Piece]:
         for state in taken.episode.states:
             end = min(state.end, limit)
             if state.first < end:
-                yield from (
-                    (first, last, every)
-                    for first, last, every, _ in self._pieces(
-                        taken.drug, state.dose, state.indications, state.first, end
-                    )
-                )
+                for first, last, (every, _) in self._pieces(taken.drug, state, state.first, end):
+                    yield first, last, every
 
     def tail(self, taken: Taken, days: int, limit: int, all_taken: tuple[Taken, ...]) -> Iterable[Piece]:
         """The days after a reported last dose, in the last state; where a dose is named until the drug is taken."""
@@ -142,25 +133,31 @@ class _Situations:
         end = min(episode.end + days, limit)
         if episode.end >= end:
             return
-        retaken = _taken_again(taken, all_taken)
-        state = episode.states[-1]
-        for first, last, every, doseless in self._pieces(
-            taken.drug, state.dose, state.indications, episode.end, end, retaken
-        ):
+        retaken = _taken_again(taken, all_taken) if len(all_taken) > 1 else FOR_EVER
+        for first, last, (every, doseless) in self._pieces(taken.drug, episode.states[-1], episode.end, end, retaken):
             yield first, last, every if first < retaken else doseless
 
     def _pieces(
-        self, drug: str, dose: int, indications: tuple[int, ...], first: int, end: int, cut: int = 0
-    ) -> Iterable[tuple[int, int, int, int]]:
+        self, drug: str, state: State, first: int, end: int, cut: int = FOR_EVER
+    ) -> Iterable[tuple[int, int, tuple[int, int]]]:
         """[first, end) cut where the situation changes, with the sets of all levels and of those that name no dose."""
-        own = self.meaning.diseases(indications)
-        cuts = [day for day in (*self.turning, cut) if first < day < end] if self.turning or cut else ()
-        for a, b in zip((first, *sorted(cuts)), (*sorted(cuts), end), strict=True):
-            yield a, b, *self.cohorts.of(self._situation(drug, dose, own, a))
+        if self.nothing_known and cut >= end:  # of most patients nothing but their treatment
+            return ((first, end, self._only_treatment(drug, state)),)
+        own = self.meaning.diseases(state.indications)
+        cuts = sorted(day for day in (*self.turning, cut) if first < day < end)
+        spans = zip((first, *cuts), (*cuts, end), strict=True)
+        return [(a, b, self.cohorts.of(self._situation(drug, state.dose, own, a))) for a, b in spans]
+
+    def _only_treatment(self, drug: str, state: State) -> tuple[int, int]:
+        key = (drug, state.dose, state.indications)
+        known = self.cohorts.of_treatment.get(key)
+        if known is None:
+            own = self.meaning.diseases(state.indications)
+            situation = Situation(drug, state.dose, own, own, self.cohorts.ages.bracket(None))
+            known = self.cohorts.of_treatment[key] = self.cohorts.of(situation)
+        return known
 
     def _situation(self, drug: str, dose: int, own: int, day: int) -> Situation:
-        if self.static is not None:
-            return Situation(drug, dose, own, own, self.static[2])
         person = self.person
         diseases = own | person.diseases_on(day)
         age = self.cohorts.ages.bracket(person.age_on(day))

@@ -85,8 +85,11 @@ class Person:
 
     def turning_days(self) -> set[int]:
         """The days on which a condition comes or goes, or the patient turns 65 for the label."""
-        days = {day for span in self.spans for day in (span.first, span.end)}
-        return days | self.birthdays((65,))
+        return self.span_days() | self.birthdays((65,))
+
+    def span_days(self) -> set[int]:
+        """The days on which a condition comes or goes."""
+        return {day for span in self.spans for day in (span.first, span.end)}
 
     def birthdays(self, ages: tuple[int, ...]) -> set[int]:
         """The first days of the years in which these ages are reached."""
