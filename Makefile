@@ -53,9 +53,10 @@ check: $(STAMP)  ## style, types, layers, generated files, the default policy
 bench: $(STAMP)  ## how fast, how much memory, and against which goals
 	$(PY) -m benchmarks $(ARGS)
 
-format: $(STAMP)  ## mend what ruff can mend
+format: $(STAMP)  ## mend what ruff can mend, and the page of all commands
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	$(PY) -m tools.commands_page
 
 schemas: $(STAMP)  ## JSON Schema, examples and reference page from the models
 	$(PY) -m schemas.generate

@@ -56,7 +56,7 @@ def lines(messages: int, sites: int = 1, seed: int = 1) -> Iterator[bytes]:
     are held in memory.
     """
     rng = Random(seed)  # noqa: S311 - a load, no secret
-    mill = _Mill(rng, sites)
+    mill = Mill(rng, sites)
     patients = round(messages / FACTS_A_PATIENT) + 1
     left = messages
     for arrived in _arrivals(mill, patients):
@@ -76,7 +76,7 @@ def write(path: Path, messages: int, sites: int = 1, seed: int = 1) -> int:
     return path.stat().st_size
 
 
-def _arrivals(mill: _Mill, patients: int) -> Iterator[list[bytes]]:
+def _arrivals(mill: Mill, patients: int) -> Iterator[list[bytes]]:
     """What arrives on each day, the days in order."""
     days: deque[list[bytes]] = deque([] for _ in range(LONGEST_LIFE_DAYS + LATEST_DAYS))
     entering = DAYS - LONGEST_LIFE_DAYS
@@ -88,13 +88,13 @@ def _arrivals(mill: _Mill, patients: int) -> Iterator[list[bytes]]:
         days.append([])
 
 
-class _Mill:
+class Mill:
     """Turns out the messages of one patient after the other."""
 
-    def __init__(self, rng: Random, sites: int) -> None:
+    def __init__(self, rng: Random, sites: int = 1, first_fact: int = 0) -> None:
         self._rng = rng
         self._sites = sites
-        self._facts = 0
+        self._facts = first_fact
         self._days = [date.fromordinal(FIRST_DAY + each).isoformat() for each in range(DAYS + 2 * LONGEST_LIFE_DAYS)]
 
     def patient(self, number: int, enters: int) -> Iterator[tuple[int, bytes]]:
@@ -103,28 +103,29 @@ class _Mill:
         second_course = chance() < SECOND_COURSE
         first_day, site = enters - FIRST_DAY, number % self._sites + 1
         for each in range(5 if chance() < FIFTH_RESULT else 4):
-            yield self._message(number, site, first_day, each, self._result(first_day + each, each))
-        yield from self._course(number, site, first_day, 0, stopped=True)
+            yield self.message(number, site, first_day, each, self.result(first_day + each, each))
+        yield from self.course(number, site, first_day, 0, stopped=True)
         if second_course:
-            yield from self._course(number, site, first_day, 1, stopped=chance() < SECOND_STOP)
+            yield from self.course(number, site, first_day, 1, stopped=chance() < SECOND_STOP)
         if chance() < SECOND_CHANGE:
-            yield self._message(number, site, first_day, 120, self._change(number, first_day + 120))
+            yield self.message(number, site, first_day, 120, self.change(number, 0, first_day + 120))
         for _ in range(3 if chance() < THIRD_EVENT else 2):
             after = 40 + int(chance() * 480)
-            yield self._message(number, site, first_day, after, self._event(number, first_day + after))
+            yield self.message(number, site, first_day, after, self.event(first_day + after))
 
-    def _course(
+    def course(
         self, number: int, site: int, first_day: int, course: int, *, stopped: bool
     ) -> Iterator[tuple[int, bytes]]:
         begins = 20 + 270 * course
         ends = begins + 100 + int(self._rng.random() * 160)
-        yield self._message(number, site, first_day, begins, self._start(number, course, first_day + begins))
+        yield self.message(number, site, first_day, begins, self.start(number, course, first_day + begins))
         if course == 0:
-            yield self._message(number, site, first_day, 60, self._change(number, first_day + 60))
+            yield self.message(number, site, first_day, 60, self.change(number, 0, first_day + 60))
         if stopped:
-            yield self._message(number, site, first_day, ends, self._stop(number, course, first_day + ends))
+            yield self.message(number, site, first_day, ends, self.stop(number, course, first_day + ends))
 
-    def _message(self, number: int, site: int, first_day: int, after: int, body: str) -> tuple[int, bytes]:
+    def message(self, number: int, site: int, first_day: int, after: int, body: str) -> tuple[int, bytes]:
+        """A whole message `after` days from `first_day` (from `FIRST_DAY`), with the days until it arrives."""
         self._facts += 1
         recorded_at = f"{self._days[first_day + after + 1]}T{8 + self._facts % 12:02}:30:00Z"
         text = (
@@ -133,7 +134,8 @@ class _Mill:
         )
         return after + int(self._rng.random() * LATEST_DAYS), text.encode()
 
-    def _start(self, number: int, course: int, day: int) -> str:
+    def start(self, number: int, course: int, day: int) -> str:
+        """The body of a start; here and below `day` counts from `FIRST_DAY`."""
         drug, mg, per_day = self._rng.choice(DRUGS)
         return (
             f'"type":"treatment_started","treatment_id":"t-{number}-{course}",'
@@ -142,26 +144,30 @@ class _Mill:
             f'"dose":{{"amount":{mg},"unit":"mg","per_day":{per_day}}},"started_on":"{self._days[day]}"'
         )
 
-    def _change(self, number: int, day: int) -> str:
+    def change(self, number: int, course: int, day: int) -> str:
+        """A change of dose."""
         return (
-            f'"type":"treatment_changed","source":"pharmacy","treatment_id":"t-{number}-0","changed_on":"{self._days[day]}",'
+            f'"type":"treatment_changed","source":"pharmacy","treatment_id":"t-{number}-{course}","changed_on":"{self._days[day]}",'
             f'"dose":{{"amount":{self._rng.choice((5, 15, 30, 100))},"unit":"mg","per_day":1}}'
         )
 
-    def _stop(self, number: int, course: int, day: int) -> str:
+    def stop(self, number: int, course: int, day: int) -> str:
+        """A last dose."""
         return (
             f'"type":"treatment_stopped","source":"pharmacy","treatment_id":"t-{number}-{course}",'
             f'"last_dose_on":"{self._days[day]}","reason":"{self._rng.choice(REASONS)}"'
         )
 
-    def _result(self, day: int, test: int) -> str:
+    def result(self, day: int, test: int) -> str:
+        """A result of one of `TESTS`, nine in ten negative."""
         return (
             f'"type":"screening_result","test":{{"codings":[{{"system":"loinc","code":"{TESTS[test]}"}}]}},'
             f'"collected_on":"{self._days[day]}","resulted_at":"{self._days[day + 1]}T07:15:00Z",'
             f'"outcome":"{self._rng.choice(OUTCOMES)}"'
         )
 
-    def _event(self, number: int, day: int) -> str:
+    def event(self, day: int) -> str:
+        """An adverse event, one in ten serious."""
         return (
             f'"type":"adverse_event","term":{{"codings":[{{"system":"icd10","code":"{self._rng.choice(TERMS)}"}}]}},'
             f'"onset_on":"{self._days[day]}","seriousness":[{self._rng.choice(SERIOUSNESS)}],'

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gzip
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -31,10 +33,10 @@ def read_lines(paths: Sequence[str], on_bytes: Callable[[int], None] | None = No
     for path in paths:
         name = "standard input" if path == "-" else path
         try:
-            with _open(path) as (stream, position):
+            with _opened(path) as (stream, position):
                 told = 0
                 for number, line in enumerate(_split(stream), 1):
-                    if line and not line.isspace():
+                    if not _is_blank(line):
                         yield name, number, line
                     if on_bytes and number % 4096 == 0:
                         now = position()
@@ -42,7 +44,7 @@ def read_lines(paths: Sequence[str], on_bytes: Callable[[int], None] | None = No
                         told = now
                 if on_bytes:
                     on_bytes(position() - told)
-        except (OSError, EOFError, gzip.BadGzipFile) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise FileProblem(
                 f"{name}: cannot be read ({_reason(error)}); give a JSONL file, a .gz of one, or -"
             ) from None
@@ -58,29 +60,21 @@ def read_registry(paths: Sequence[str]) -> Registry | None:
     """The site registry of the files named, None where none is."""
     if not paths:
         return None
-    from monitor.policyfile import load_registry
+    from monitor.policyfile import load_registry  # noqa: PLC0415  whoever names no registry waits for no YAML
 
     return load_registry(list(paths))
 
 
-class _open:
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
     """The byte stream of a path, and how many bytes of the file underneath have been read."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __enter__(self) -> tuple[BinaryIO, Callable[[], int]]:
-        if self.path == "-":
-            stream = sys.stdin.buffer
-            self.raw = None
-            return cast("BinaryIO", stream), lambda: 0
-        self.raw = open(self.path, "rb")  # noqa: SIM115  closed in __exit__, which also covers the gzip layer
-        stream = cast("BinaryIO", gzip.GzipFile(fileobj=self.raw) if self.path.endswith(".gz") else self.raw)
-        return stream, self.raw.tell
-
-    def __exit__(self, *_: object) -> None:
-        if self.raw is not None:
-            self.raw.close()
+    if path == "-":
+        yield sys.stdin.buffer, lambda: 0
+        return
+    with Path(path).open("rb") as raw:
+        if path.endswith(".gz") and not raw.peek(1):
+            raise EOFError  # even nothing, packed, has some bytes: this one was cut off before the first
+        yield cast("BinaryIO", gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw), raw.tell
 
 
 def _split(stream: BinaryIO) -> Iterator[bytes]:
@@ -88,10 +82,22 @@ def _split(stream: BinaryIO) -> Iterator[bytes]:
     limit = MAX_MESSAGE_BYTES + 2  # the longest allowed line with CR LF
     while line := stream.readline(limit + 1):
         if len(line) > limit and not line.endswith(b"\n"):
-            line = line[: MAX_MESSAGE_BYTES + 1]
-            while (rest := stream.readline(_CHUNK)) and not rest.endswith(b"\n"):
-                pass
+            line = _head(line[: MAX_MESSAGE_BYTES + 1], stream)
         yield _without_end(line)
+
+
+def _head(head: bytes, stream: BinaryIO) -> bytes:
+    """The head of an over-long line whose rest is skipped; what is blank only so far does not pass for a blank line."""
+    blank = _is_blank(head)
+    while rest := stream.readline(_CHUNK):
+        blank = blank and _is_blank(rest)
+        if rest.endswith(b"\n"):
+            break
+    return head[:-1] + b"?" if _is_blank(head) and not blank else head
+
+
+def _is_blank(line: bytes) -> bool:
+    return not line.strip(b" \t\r\n")
 
 
 def _without_end(line: bytes) -> bytes:
@@ -101,4 +107,7 @@ def _without_end(line: bytes) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
+    """Why, without the text of a library: it may quote what was read."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it is cut short" if isinstance(error, EOFError) else "damaged gzip data"

@@ -7,30 +7,34 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
-
 from monitor import __version__
+from monitor.core.actions import settlements_of, waivers_of
 from monitor.core.cohorts import LevelSets
-from monitor.core.contribution import Contributions, Rows
+from monitor.core.contribution import Contributions
 from monitor.core.days import day_of, instant, iso, moment_of
+from monitor.core.decision import Decision, one_row_a_course
 from monitor.core.decode import Rejection, decode
-from monitor.core.gate import Decision, PolicyInForce
+from monitor.core.gate import CompiledPolicy
 from monitor.core.meaning import Meaning
-from monitor.core.policy import PolicyDocument
+from monitor.core.policy import PolicyDocument, policy_in_force
 from monitor.core.rates import Rates, RateTable, SiteCounts
-from monitor.core.registry import Registry
-from monitor.core.screening import Waiver
-from monitor.core.state import Intake, Judgement, Settlement, SiteState
+from monitor.core.registry import Registry, complete_to
+from monitor.core.rows import Rows
+from monitor.core.state import Intake, Judgement, SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.files import read_lines
 from schemas import actions as act
 
 FAR_FUTURE = instant(moment_of(0).replace(year=9999))
 DEFAULT_KEY = b"jakwatch replay"
+
+
+def _unheard(_: Exception) -> None:
+    """Nobody asked to be told of faults; they are counted all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Question:
     as_of: int | None = None
     known_at: int | None = None
     key: bytes = DEFAULT_KEY
+    on_fault: Callable[[Exception], None] = _unheard
 
     @property
     def known_actions(self) -> tuple[act.Action, ...]:
@@ -60,23 +65,34 @@ class Row(NamedTuple):
     decision: Decision
 
 
+class OpenConflict(NamedTuple):
+    """An identity in conflict: the bodies that claim it, as (digest, instant of recording)."""
+
+    site: str
+    source: str | None
+    event_id: str
+    bodies: list[tuple[str, int]]
+
+
 @dataclass(slots=True)
 class Share:
     """What one process found of its sites; shares add up."""
 
-    sites: set[str] = field(default_factory=set)
     messages: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     tallies: Counter[str] = field(default_factory=Counter)
     unmapped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     decisions: list[Row] = field(default_factory=list)
+    listed: list[tuple[str, ...]] = field(default_factory=list)  # (site, what, treatment_id, event_id)
+    open_conflicts: list[OpenConflict] = field(default_factory=list)
     table: RateTable | None = None
 
     def plus(self, other: Share) -> Share:
         table = self.table.plus(other.table) if self.table and other.table else self.table or other.table
         return Share(
-            self.sites | other.sites, self.messages + other.messages, self.rejected + other.rejected,
-            self.tallies + other.tallies, self.unmapped + other.unmapped, self.decisions + other.decisions, table,
+             self.messages + other.messages, self.rejected + other.rejected,
+            self.tallies + other.tallies, self.unmapped + other.unmapped, self.decisions + other.decisions,
+            self.listed + other.listed, self.open_conflicts + other.open_conflicts, table,
         )  # fmt: skip
 
 
@@ -107,20 +123,17 @@ class Replayer:
 
     def _state(self, site: str) -> SiteState:
         question = self.question
-        settlements = tuple(
-            Settlement(action.source, action.event_id, action.digest, instant(action.at))
-            for action in question.known_actions
-            if isinstance(action, act.SettleConflict) and action.site == site
-        )
         entry = question.registry.entry(site, FAR_FUTURE) if question.registry else None
-        return SiteState(site, Intake(self.vocabulary, question.registry, question.key, settlements), entry)
+        settlements = settlements_of(question.known_actions, site)
+        intake = Intake(self.vocabulary, question.registry, question.key, settlements)
+        return SiteState(site, intake, entry, on_fault=question.on_fault)
 
     def last_day(self) -> int | None:
         """The latest day on which anything taken in was recorded."""
         days = [day for state in self.states.values() if (day := state.last_recorded_day()) is not None]
         return max(days, default=None)
 
-    def judge(self, as_of: int, on_person: Callable[[], None] = lambda: None) -> Share:
+    def judge(self, as_of: int) -> Share:
         """Judge everyone as of a day."""
         share = self.share
         judge = _Judge(self.question, self.vocabulary, as_of)
@@ -128,13 +141,7 @@ class Replayer:
         for site, state in sorted(self.states.items()):
             found: list[Decision] = []
             state.judge_by(judge.of(site))
-
-            def note(decisions: list[Decision], found: list[Decision] = found) -> None:
-                found.extend(decisions)
-                on_person()
-
-            state.settle(as_of, note)
-            share.sites.add(site)
+            state.settle(as_of, found.extend)
             share.decisions += [Row(site, decision) for decision in one_row_a_course(found)]
             counts.append(self._close(state, as_of))
         share.table = Rates(judge.contributions).table(counts, as_of)
@@ -148,6 +155,8 @@ class Replayer:
         share.messages.update(state.classes())
         share.tallies.update(cube.tallies)
         share.tallies["conflicts"] += state.conflicts()
+        share.listed += [(state.site, *each) for each in cube.listed.elements()]
+        share.open_conflicts += [OpenConflict(state.site, *each) for each in state.open_conflicts()]
         end = state.observed_end()
         share.tallies["not_observed"] += cube.placed_outside(state.observed_from, end, as_of)
         share.tallies["lost_to_follow_up"] += cube.lost_on(as_of)
@@ -162,41 +171,13 @@ class _Judge:
 
     def __init__(self, question: Question, vocabulary: Vocabulary, as_of: int) -> None:
         self.question = question
-        self.policies = tuple(PolicyInForce(policy, Meaning(policy, vocabulary)) for policy in question.policies)
+        self.policies = tuple(CompiledPolicy(policy, Meaning(policy, vocabulary)) for policy in question.policies)
         rates_policy = policy_in_force(question.policies, as_of)
         meaning = next(each.meaning for each in self.policies if each.policy is rates_policy)
         self.contributions = Contributions(rates_policy, meaning, LevelSets(), Rows())
 
     def of(self, site: str) -> Judgement:
-        waivers = tuple(
-            Waiver(
-                action.action_id, action.infection, action.treatment_id,
-                action.ends_on.toordinal() if action.ends_on else None, instant(action.at),
-            )
-            for action in self.question.known_actions
-            if isinstance(action, act.SignWaiver) and action.site == site
-        )  # fmt: skip
-        return Judgement(self.policies, self.contributions, waivers)
-
-
-def policy_in_force(policies: Sequence[PolicyDocument], day: int) -> PolicyDocument:
-    """The policy of a day; before the first the first."""
-    begun = [policy for policy in policies if policy.policy.effective_from.toordinal() <= day]
-    return begun[-1] if begun else policies[0]
-
-
-def one_row_a_course(decisions: Iterable[Decision]) -> Iterator[Decision]:
-    """One row a course and kind: of two patients who claim it the worse, historical only if it is for both."""
-    rows: dict[tuple[str, str], Decision] = {}
-    for decision in decisions:
-        key = (decision.treatment_id, decision.kind)
-        known = rows.get(key)
-        if known is None:
-            rows[key] = decision
-        else:
-            worse = max(known, decision, key=lambda each: (each.rank, repr(each)))
-            rows[key] = msgspec.structs.replace(worse, historical=known.historical and decision.historical)
-    return iter(rows.values())
+        return Judgement(self.policies, self.contributions, waivers_of(self.question.known_actions, site))
 
 
 def quiet_memory() -> None:
@@ -210,8 +191,8 @@ def replay_lines(lines: Iterable[bytes], question: Question) -> dict[str, Any]:
     for raw in lines:
         replayer.take(raw)
     as_of = question.as_of if question.as_of is not None else replayer.last_day()
-    share = Share() if as_of is None else replayer.judge(as_of)
-    return result_of(question, replayer.share if as_of is None else share, as_of)
+    share = replayer.share if as_of is None else replayer.judge(as_of)
+    return result_of(question, share, as_of)
 
 
 def replay_files(
@@ -236,11 +217,11 @@ def result_of(question: Question, share: Share, as_of: int | None) -> dict[str, 
     registry = question.registry.at(day) if question.registry else None
     contributions = Contributions(policy, Meaning(policy, Vocabulary()), LevelSets(), Rows())
     rates = Rates(contributions)
-    tallies = share.tallies
+    tallies, lag = share.tallies, policy.counting.complete_after_days
     head = policy.policy
     return {
         "as_of": None if as_of is None else iso(as_of),
-        "complete_to": None if as_of is None else iso(complete_to(question.registry, policy, as_of)),
+        "complete_to": None if as_of is None else iso(complete_to(question.registry, lag, as_of)),
         "program": f"jakwatch {__version__}",
         "policy": {"name": head.name, "version": head.version, "sha256": policy.sha256},
         "sites": None if registry is None else {"version": registry.registry.version, "sha256": registry.sha256},
@@ -255,6 +236,8 @@ def result_of(question: Question, share: Share, as_of: int | None) -> dict[str, 
             if count
         ],
         "signals": [],
+        "listed": [dict(zip(_LISTED, each, strict=True)) for each in sorted(share.listed)],
+        "open_conflicts": [conflict_row(each) for each in sorted(share.open_conflicts, key=repr)],
     }
 
 
@@ -263,20 +246,21 @@ TALLIES = ("imputed", "waiting", "conflicts", "lost_to_follow_up", "unassessable
 CLASSES = ("received", "accepted", "duplicate", "superseded", "conflicting")
 
 
+_LISTED = ("site", "what", "treatment_id", "event_id")
+
+
+def conflict_row(conflict: OpenConflict) -> dict[str, Any]:
+    """A conflict as printed: with its digests a person can settle it (action `settle_conflict`)."""
+    bodies = [{"digest": digest, "recorded_at": moment_of(at).isoformat()} for digest, at in conflict.bodies]
+    return {"site": conflict.site, "source": conflict.source, "event_id": conflict.event_id, "bodies": bodies}
+
+
 def _messages(share: Share) -> dict[str, Any]:
     return {name: share.messages[name] for name in CLASSES} | {"rejected": dict(sorted(share.rejected.items()))}
 
 
 def _course(row: Row) -> tuple[str, str, str]:
     return row.site, row.decision.treatment_id, row.decision.kind
-
-
-def complete_to(registry: Registry | None, policy: PolicyDocument, as_of: int) -> int:
-    """The day up to which reports are taken as complete: the earliest of the registered sites."""
-    lag = policy.counting.complete_after_days
-    feeds = [site.feeds.get("adverse_event") for site in registry.at(as_of).sites.values()] if registry else []
-    lags = [lag if feed is None or feed.complete_after_days is None else feed.complete_after_days for feed in feeds]
-    return as_of - max(lags, default=lag)
 
 
 def decision_row(row: Row) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def command(patients: int, seed: int, keep: Path | None) -> None:
         _fill(folder, patients, seed)
         result = _replayed(folder)
     terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else 120
+    width = shutil.get_terminal_size().columns if terminal else report.WIDEST
     click.echo(report.table(result, width=width, colour=terminal), nl=False)
     click.echo(f"\n{_seen(result)}\n{_next(keep)}")
 
@@ -76,15 +76,13 @@ def _seen(result: dict[str, Any]) -> str:
     paper = {row["decision"] for row in starts if row["treatment_id"] in {"case-1-upa", "case-2-upa"}}
     violations = sum(row["decision"] == "violation" for row in starts)
     return (
-        f"What you see: the paper's two cases (case-1-upa, case-2-upa) are both {' or '.join(sorted(paper))}; of all "
-        f"{len(starts):,} starts {violations:,} are violations."
+        f"What you see: the paper's two cases (case-1-upa, case-2-upa) are {' and '.join(sorted(paper))}.\n"
+        f"Of the {len(starts):,} starts {violations:,} are violations. Hospitals and mistakes are made up."
     )
 
 
 def _next(keep: Path | None) -> str:
+    own = "With your own: jakwatch validate your.jsonl; jakwatch replay your.jsonl --format table (--help tells more)"
     if keep is None:
-        return (
-            "Next: jakwatch replay your.jsonl --format table (jakwatch demo --keep FOLDER shows what such a file holds)"
-        )
-    again = f"jakwatch replay {keep / MESSAGES} --sites {keep / SITES} --format table"
-    return f"Next: {again}; then with your own: jakwatch replay your.jsonl"
+        return f"Next: jakwatch demo --keep FOLDER leaves the messages there, to look at and to replay.\n{own}"
+    return f"Next: jakwatch replay {keep / MESSAGES} --sites {keep / SITES} --format table\n{own}"

@@ -29,7 +29,7 @@ Example: jakwatch import sdtm --ex ex.csv --ae ae.csv --dm dm.csv --site trial-1
 """
 
 
-@click.group("import")
+@click.group("import", epilog="Example: jakwatch import sdtm --ex ex.csv --ae ae.csv -o history.jsonl")
 def command() -> None:
     """Turn data from elsewhere into messages, one JSON object a line."""
 

@@ -30,7 +30,7 @@ FINDINGS = 1
 _FILE = click.Path(exists=True, dir_okay=False, readable=True)
 
 
-@click.group()
+@click.group(epilog="Example: jakwatch policy check my-policy.yaml")
 def command() -> None:
     """Check, show, explain and compare policies.
 

@@ -91,8 +91,9 @@ def _exclusions(loaded: Loaded) -> Iterator[str]:
 def page(policy: PolicyDocument) -> Iterator[str]:
     """The whole policy as a page to read."""
     head = policy.policy
-    yield f"{head.name}, version {head.version}, {head.region}, in force from {head.effective_from}"
-    yield f"prepared by {head.prepared_by}; approved by {head.approved_by or 'nobody yet'}{_on(head.approved_on)}"
+    region, author = head.region or "no region named", head.prepared_by or "nobody named"
+    yield f"{head.name}, version {head.version}, {region}, in force from {head.effective_from}"
+    yield f"prepared by {author}; approved by {head.approved_by or 'nobody yet'}{_on(head.approved_on)}"
     yield f"sha256 {policy.sha256}"
     for name, drug in policy.drugs.items():
         yield f"\nDrug: {name}"

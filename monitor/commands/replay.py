@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.core.days import day_of, instant
 from monitor.files import FileProblem, read_lines, read_registry, total_bytes
+from monitor.problems import PolicyError
+from schemas.parts import SITE_PATTERN
+
+if TYPE_CHECKING:
+    from monitor.replay import Question
 
 FORMATS = ("json", "csv", "table")
+SERVICE_MISSING, BUG = 69, 70
+_WORTH_A_BAR = 5_000_000  # bytes
+_DAY = re.compile("[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}")  # of the years a message may have been recorded in
 
 
 @click.command(
@@ -66,7 +74,7 @@ Examples:
     show_default=True,
     help="Which list --format csv prints.",
 )
-def command(
+def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each option
     files: tuple[str, ...],
     policies: tuple[str, ...],
     registries: tuple[str, ...],
@@ -79,62 +87,91 @@ def command(
     rows: str,
 ) -> None:
     """Compute from FILES (JSONL, .gz, or - for standard input) what the live service would say of them."""
-    from monitor.parallel import replay_in_processes
-    from monitor.policyfile import default_policy_path, load_policies
-    from monitor.replay import Question, quiet_memory, replay_lines
+    from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415  --help waits for none of this
+    from monitor.replay import Question, quiet_memory  # noqa: PLC0415
 
     quiet_memory()
-    question = Question(
-        policies=load_policies(list(policies) or [default_policy_path()]),
-        registry=read_registry(registries),
-        actions=_read_actions(actions),
-        site=site,
-        as_of=None if as_of is None else _day(as_of),
-        known_at=None if known_at is None else _instant(known_at),
-    )
-    if question.known_at is not None:
-        click.echo("--known-at goes by recorded_at: files do not say when a message was received.", err=True)
-    with _progress(files) as on_bytes:
-        lines = (raw for _, _, raw in read_lines(files, on_bytes))
-        if jobs > 1:
-            result = replay_in_processes(lines, question, jobs)
-        else:
-            result = replay_lines(lines, question)
+    with _what_a_person_can_mend():
+        question = Question(
+            policies=load_policies(list(policies) or [default_policy_path()]),
+            registry=read_registry(registries),
+            actions=_read_actions(actions),
+            site=None if site is None else _site(site),
+            as_of=None if as_of is None else _day(as_of),
+            known_at=None if known_at is None else _instant(known_at),
+        )
+        if question.known_at is not None:
+            click.echo("--known-at goes by recorded_at: files do not say when a message was received.", err=True)
+        result = _replayed(files, question, jobs)
     _print(result, form, rows)
 
 
+@contextmanager
+def _what_a_person_can_mend() -> Iterator[None]:
+    """A file that cannot be read or used is wrong use, told by its own words; they hold no value of a message."""
+    try:
+        yield
+    except (FileProblem, PolicyError) as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _replayed(files: tuple[str, ...], question: Question, jobs: int) -> dict[str, Any]:
+    from monitor.parallel import WorkerLost, replay_in_processes  # noqa: PLC0415
+    from monitor.replay import replay_lines  # noqa: PLC0415
+
+    with _progress(files) as on_bytes:
+        lines = (raw for _, _, raw in read_lines(files, on_bytes))
+        if jobs == 1:
+            return replay_lines(lines, question)
+        try:
+            return replay_in_processes(lines, question, jobs)
+        except WorkerLost as lost:
+            click.echo(f"jakwatch: {lost}", err=True)
+            raise click.exceptions.Exit(BUG if lost.by_bug else SERVICE_MISSING) from None
+
+
 def _print(result: dict[str, Any], form: str, rows: str) -> None:
-    from monitor import report
+    """What programs read is UTF-8 whatever the terminal is set to, so that it is the same everywhere."""
+    from monitor import report  # noqa: PLC0415
 
     match form:
         case "json":
-            click.echo(json.dumps(result, indent=1, ensure_ascii=False))
+            click.echo(json.dumps(result, indent=1, ensure_ascii=False).encode())
         case "csv":
-            click.echo(report.as_csv(result, rows), nl=False)
+            click.echo(report.as_csv(result, rows).encode(), nl=False)
         case _:
-            import shutil
+            import shutil  # noqa: PLC0415
 
             terminal = sys.stdout.isatty()
-            width = shutil.get_terminal_size().columns if terminal else 120
-            click.echo(report.table(result, width=width, colour=terminal), nl=False)
+            width = shutil.get_terminal_size().columns if terminal else report.WIDEST
+            text = report.table(result, width=width, colour=terminal)
+            click.echo(text.encode(sys.stdout.encoding or "utf-8", "replace"), nl=False)
 
 
 @contextmanager
 def _progress(files: tuple[str, ...]) -> Iterator[Callable[[int], None] | None]:
     """A bar on standard error when a person watches and there is enough to wait for."""
     size = total_bytes(files)
-    if not sys.stderr.isatty() or (size is not None and size < 5_000_000):
+    if not sys.stderr.isatty() or (size is not None and size < _WORTH_A_BAR):
         yield None
         return
     with click.progressbar(length=size or 0, label="Reading", file=sys.stderr) as bar:
         yield bar.update
 
 
+def _site(text: str) -> str:
+    if not re.fullmatch(SITE_PATTERN, text):
+        raise click.BadParameter("allowed are 1 to 40 of a-z, 0-9 and -, not beginning with -", param_hint="--site")
+    return text
+
+
 def _day(text: str) -> int:
     try:
-        return day_of(text)
+        if _DAY.fullmatch(text):
+            return day_of(text)
     except ValueError:
-        raise click.BadParameter("must be a day like 2026-06-30", param_hint="--as-of") from None
+        pass
+    raise click.BadParameter("must be a day like 2026-06-30, of the years 1000 to 8999", param_hint="--as-of")
 
 
 def _instant(text: str) -> int:
@@ -150,13 +187,14 @@ def _instant(text: str) -> int:
 
 
 def _read_actions(paths: tuple[str, ...]) -> tuple[Any, ...]:
-    from monitor.core.decode import Rejection
-    from schemas.actions import decode_action
+    from monitor.core.decode import Rejection  # noqa: PLC0415
+    from schemas.actions import decode_action  # noqa: PLC0415
 
     found = []
     for name, number, raw in read_lines(paths):
         action = decode_action(raw)
         if isinstance(action, Rejection):
-            raise FileProblem(f"{name}:{number}: not an action ({action.reason}: {action.path}: {action.rule})")
+            why = ": ".join(filter(None, (action.reason, action.path, action.rule)))
+            raise FileProblem(f"{name}:{number}: not an action ({why}); nothing was computed")
         found.append(action)
     return tuple(found)

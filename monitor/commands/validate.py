@@ -30,7 +30,7 @@ Examples:
   zcat 2026-*.jsonl.gz | jakwatch validate - --sites sites.yaml | less"""
 )
 @click.argument("files", nargs=-1, required=True)
-@click.option("--site", metavar="NAME", help="The site of lines that name none; lines that name another are rejected.")
+@click.option("--site", metavar="NAME", help="The site of lines that name none.")
 @click.option(
     "--sites",
     "registries",

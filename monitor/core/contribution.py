@@ -10,13 +10,10 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from enum import IntEnum
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from monitor.core import facts as f
 from monitor.core.cohorts import Cohorts, LevelSets
@@ -26,74 +23,9 @@ from monitor.core.exposure import Exposure, Exposures, Piece, Tails, level_set_o
 from monitor.core.meaning import Mapped, Meaning
 from monitor.core.policy import PolicyDocument
 from monitor.core.record import Record
+from monitor.core.rows import DAY_BITS, Cells, Measure, Rows
 
 FULL_DATE = len("YYYY-MM-DD")
-DAY_BITS = 22  # days are below 2**22; a marker is row, day and a lowest bit that says whether it is taken away
-
-
-class Measure(IntEnum):
-    """What a row counts; those up to LOST are person-days given by their first day and the day after their last."""
-
-    EXPOSED = 0
-    TAIL = 1  # at risk less exposed; of a rarer tail class: at risk less that of the commonest
-    EXPOSED_AFTER_FIRST = 2
-    TAIL_AFTER_FIRST = 3
-    LOST = 4  # patients lost to follow-up
-    EVENTS = 5
-    FIRSTS = 6
-    PRESENT = 7  # levels at risk before the first observed day: they occur, though they do not count
-    PLACED = 8  # adverse events at risk on one day: not observed if that day was not
-
-
-class RowKey(NamedTuple):
-    measure: Measure
-    of: int  # an AESI, or for EXPOSED 0 and for TAIL the tail class
-    levels: int  # a level set
-
-
-class Rows(dict[tuple[Measure, int, int], int]):
-    """Row keys as small integers, in the order of first use, asked like a dict."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.order: list[RowKey] = []
-
-    def __missing__(self, key: tuple[Measure, int, int]) -> int:
-        found = self[key] = len(self.order)
-        self.order.append(RowKey(*key))
-        return found
-
-
-class Cells:
-    """What is kept by day: a measure, an AESI or tail class, and one cohort level.
-
-    A row is a cell for each level of its set, or one without a level where no cohort matters.
-    """
-
-    def __init__(self, sets: LevelSets) -> None:
-        self.sets = sets
-        self.keys: list[tuple[int, int, int]] = []  # (measure, AESI or tail class, level or -1)
-        self._index: dict[tuple[int, int, int], int] = {}
-        self._starts = [0]
-        self._flat: list[int] = []
-
-    def of_rows(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(starts, cells): the cells of row r are cells[starts[r]:starts[r + 1]]."""
-        for key in rows.order[len(self._starts) - 1 :]:
-            self._flat += [self._cell(key, level) for level in sorted(self.sets.sets[key.levels]) or [-1]]
-            self._starts.append(len(self._flat))
-        return np.array(self._starts, np.int64), np.array(self._flat, np.int64)
-
-    def _cell(self, key: RowKey, level: int) -> int:
-        cell = (int(key.measure), key.of, level)
-        found = self._index.get(cell)
-        if found is None:
-            found = self._index[cell] = len(self.keys)
-            self.keys.append(cell)
-        return found
-
-    def measures(self) -> NDArray[np.int64]:
-        return np.array([measure for measure, _, _ in self.keys], np.int64)
 
 
 class Contribution(msgspec.Struct, frozen=True, gc=False):
@@ -103,6 +35,7 @@ class Contribution(msgspec.Struct, frozen=True, gc=False):
     tallies: tuple[tuple[str, int], ...] = ()
     unmapped: tuple[tuple[str, int], ...] = ()  # (kind, concept) of each occurrence
     spread: tuple[tuple[int, ...], ...] = ()  # events at risk on several days, by AESI: their days
+    listed: tuple[tuple[str, str, str], ...] = ()  # (what, treatment_id, event_id) of facts without effect
     steps: tuple[tuple[int, int, int, int], ...] = ()  # (AESI, level set, day of the first event, risk - exposed days)
 
 
@@ -185,15 +118,20 @@ class _Counting:
         self._tally()
         unmapped = self._concepts()
         tallies = tuple(sorted(self.tallies.items()))
-        return Contribution(self.markers.tobytes(), tallies, unmapped, tuple(self.spread), tuple(self.steps))
+        listed = tuple(each for course in self.record.courses.values() for each in course.without_effect())
+        steps = tuple(self.steps)
+        return Contribution(self.markers.tobytes(), tallies, unmapped, tuple(self.spread), listed, steps)
 
     def _mark(self, row: int, day: int, away: int = 0) -> None:
+        if day >> DAY_BITS:
+            raise ValueError("a day lies beyond those that a marker can hold")
         self.markers.append((row << DAY_BITS | day) << 1 | away)
 
     def _span(self, measure: Measure, of: int, piece: Piece, away: int = 0) -> None:
         first, end, levels = piece
-        row = self.rules.rows[measure, of, levels] << DAY_BITS
-        self.markers.extend(((row | first) << 1 | away, (row | end) << 1 | (away ^ 1)))
+        row = self.rules.rows[measure, of, levels]
+        self._mark(row, first, away)
+        self._mark(row, end, away ^ 1)
 
     def _difference(self, measure: Measure, of: int, pieces: list[Piece], known: list[Piece]) -> None:
         """The pieces, given that `known` is counted elsewhere: for most patients one piece or none."""

@@ -5,7 +5,7 @@ Pure and free of policy: what was given, from which day to which, in which dose 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -43,6 +43,27 @@ class Course:
     def file(self, fact: f.Treatment) -> None:
         """Put a fact of this course where it belongs."""
         getattr(self, _LISTS[type(fact)]).append(fact)
+
+    def without_effect(self) -> Iterator[tuple[str, str, str]]:
+        """(what, treatment_id, event_id) of the facts that change nothing, so that none vanishes unseen."""
+        taken = {episode.start for episode in self.episodes}
+        for start in self.starts:
+            if start not in taken:
+                yield "start_while_running", self.treatment_id, start.event_id
+        ends = [episode.last_dose for episode in self.episodes if episode.exposes]
+        for stop in sorted(self.stops, key=later_recorded):
+            if stop.day in ends:
+                ends.remove(stop.day)
+            elif not self.started:
+                yield "stop_without_start", self.treatment_id, stop.event_id
+            else:
+                before = not self.episodes or stop.day < self.episodes[0].first
+                yield "stop_before_start" if before else "stop_while_stopped", self.treatment_id, stop.event_id
+        for change in self.changes:
+            if not self.started:
+                yield "change_without_start", self.treatment_id, change.event_id
+            elif not any(episode.first <= change.day < episode.end for episode in self.episodes):
+                yield "change_without_effect", self.treatment_id, change.event_id
 
     @property
     def started(self) -> bool:

@@ -13,7 +13,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.contribution import DAY_BITS, Cells, Contribution, Measure, Rows
+from monitor.core.contribution import Contribution
+from monitor.core.rows import DAY_BITS, Cells, Measure, Rows
 
 Ints = NDArray[np.int64]
 
@@ -52,6 +53,7 @@ class Cube:
         self.tallies: Counter[str] = Counter()
         self.unmapped: Counter[tuple[str, int]] = Counter()
         self.spread: Counter[tuple[int, ...]] = Counter()
+        self.listed: Counter[tuple[str, str, str]] = Counter()
         self.steps: Counter[tuple[int, int, int, int]] = Counter()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -80,6 +82,8 @@ class Cube:
             self.unmapped[occurrence] += sign
         for days in contribution.spread:
             self.spread[days] += sign
+        for each in contribution.listed:
+            self.listed[each] += sign
         for step in contribution.steps:
             self.steps[step] += sign
 

@@ -51,8 +51,6 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
 class Exposure(msgspec.Struct, frozen=True, gc=False):
     """What one record was exposed to and at risk of. `at_risk` and `any_drug` are by tail class."""
 
-    taken: tuple[Taken, ...]
-    limit: int  # the day after the last on which the patient is followed
     exposed: list[Piece]
     at_risk: list[list[Piece]]
     any_drug: list[list[tuple[int, int]]]
@@ -69,7 +67,7 @@ class Exposure(msgspec.Struct, frozen=True, gc=False):
 
 
 class Exposures:
-    """Computes exposure under one policy; `from_day` is the first day the site's adverse events were observed."""
+    """Computes exposure under one policy."""
 
     def __init__(self, policy: PolicyDocument, meaning: Meaning, cohorts: Cohorts, tails: Tails) -> None:
         self.policy = policy
@@ -82,7 +80,7 @@ class Exposures:
         first_dose = min((each.episode.first for each in known), default=None)
         taken = tuple(each for each in known if each.episode.exposes)
         if not taken:
-            return Exposure((), 0, [], [[] for _ in self.tails.by_drug], [[] for _ in self.tails.by_drug], first_dose)
+            return Exposure([], [[] for _ in self.tails.by_drug], [[] for _ in self.tails.by_drug], first_dose)
         person = Person(record, self.meaning, zone)
         limit = person.last_day(self.policy) + 1
         situations = _Situations(self, person)
@@ -98,7 +96,7 @@ class Exposures:
             tails = [piece for each in taken for piece in situations.tail(each, by_drug[each.drug], limit, taken)]
             at_risk.append(disjoint(exposed + tails, self.cohorts.sets))
             any_drug.append([_followed(each, by_drug[each.drug], limit) for each in taken])
-        return Exposure(taken, limit, disjoint(exposed, self.cohorts.sets), at_risk, any_drug, first_dose)
+        return Exposure(disjoint(exposed, self.cohorts.sets), at_risk, any_drug, first_dose)
 
     def _known(self, record: Record) -> Iterable[Taken]:
         for course in record.courses.values():

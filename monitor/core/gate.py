@@ -15,6 +15,7 @@ import msgspec
 from monitor.core import facts as f
 from monitor.core.course import Course, Episode
 from monitor.core.days import DAY_US, local_day
+from monitor.core.decision import Decision
 from monitor.core.labels import Limit, dose_above_label, limits_of
 from monitor.core.meaning import Meaning
 from monitor.core.person import Person
@@ -23,30 +24,9 @@ from monitor.core.record import Record
 from monitor.core.screening import GOOD, Evidence, Finding, FirstDose, ScreeningTables, Waiver, reader
 
 _HOUR_US = 3_600_000_000
-_SEVERITY = {"compliant": 0, "awaiting_evidence": 1, "violation": 2, "unassessable": 3}
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What the gate says of one order or start. Days are ordinals; lists are sorted."""
-
-    treatment_id: str
-    kind: str  # order or start
-    decision: str
-    findings: dict[str, Finding] = {}
-    flags: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    valid_until: int | None = None
-    historical: bool = False
-    policy_version: int | None = None
-    day: int = 0  # of the first dose judged; of equals the latest is the course's row
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """The worst first of a course, of equals the latest."""
-        return _SEVERITY.get(self.decision, 0), self.day
-
-
-class Clock(msgspec.Struct, frozen=True, gc=False):
+class SiteDays(msgspec.Struct, frozen=True, gc=False):
     """What the registry says of a site's days. `zone` None: UTC; `go_live` 0: nothing is historical."""
 
     zone: ZoneInfo | None = None
@@ -63,7 +43,7 @@ class Clock(msgspec.Struct, frozen=True, gc=False):
         return start + -(-self.results_after_hours * _HOUR_US // DAY_US)
 
 
-class PolicyInForce:
+class CompiledPolicy:
     """One policy, compiled against the vocabulary, and the day from which it judges."""
 
     def __init__(self, policy: PolicyDocument, meaning: Meaning) -> None:
@@ -83,14 +63,16 @@ class PolicyInForce:
 class Gate:
     """Judges the records of one site. Policies are in the order of their first day."""
 
-    def __init__(self, policies: Sequence[PolicyInForce], clock: Clock, waivers: Iterable[Waiver] = ()) -> None:
+    def __init__(self, policies: Sequence[CompiledPolicy], days: SiteDays, waivers: Iterable[Waiver] = ()) -> None:
         self.policies = tuple(policies)
-        self.clock = clock
+        self.days = days
         self.waivers = tuple(waivers)
-        self.readers = {each.from_day: reader(each.meaning, clock.zone) for each in self.policies}
+        self.readers = {each.from_day: reader(each.meaning, days.zone) for each in self.policies}
 
-    def in_force(self, day: int) -> PolicyInForce:
+    def in_force(self, day: int) -> CompiledPolicy:
         """The policy of a day; before the first the first."""
+        if len(self.policies) == 1:
+            return self.policies[0]
         return next((each for each in reversed(self.policies) if each.from_day <= day), self.policies[0])
 
     def decide(self, record: Record, as_of: int) -> list[Decision]:
@@ -106,20 +88,20 @@ class _Case:
         self.gate = gate
         self.record = record
         self.as_of = as_of
-        self.clock = gate.clock
+        self.days = gate.days
         self._evidence: dict[int, Evidence] = {}
         self._people: dict[int, Person] = {}
 
-    def evidence(self, policy: PolicyInForce) -> Evidence:
+    def evidence(self, policy: CompiledPolicy) -> Evidence:
         key = policy.from_day
         if key not in self._evidence:
-            self._evidence[key] = Evidence(self.record, self.gate.readers[key], self.clock.zone)
+            self._evidence[key] = Evidence(self.record, self.gate.readers[key], self.days.zone)
         return self._evidence[key]
 
-    def person(self, policy: PolicyInForce) -> Person:
+    def person(self, policy: CompiledPolicy) -> Person:
         key = policy.from_day
         if key not in self._people:
-            self._people[key] = Person(self.record, policy.meaning, self.clock.zone)
+            self._people[key] = Person(self.record, policy.meaning, self.days.zone)
         return self._people[key]
 
     def course(self, course: Course) -> Iterable[Decision]:
@@ -145,14 +127,14 @@ class _Case:
 
     def _order_on(self, course: Course, order: f.Ordered, first: f.Started | None, as_of: int) -> Decision:
         """The order judged on the day of its start, else as if the dose were given on the later of plan and `as_of`."""
-        ordered_on = self.clock.day(order.last_recorded)
+        ordered_on = self.days.day(order.last_recorded)
         policy = self.gate.in_force(ordered_on)
         if first is None:
             dose = FirstDose(max(order.planned or as_of, as_of), None, self.as_of)
         else:
             dose = FirstDose(first.day, first.at)
         historic = first.day if first else order.planned or ordered_on
-        historical = historic < self.clock.go_live
+        historical = historic < self.days.go_live
 
         def answer(decision: str, reasons: Iterable[str] = ()) -> Decision:
             return Decision(
@@ -182,7 +164,7 @@ class _Case:
         )
 
     def _order_flags(
-        self, policy: PolicyInForce, drug: str, course: Course, order: f.Ordered, day: int
+        self, policy: CompiledPolicy, drug: str, course: Course, order: f.Ordered, day: int
     ) -> tuple[str, ...]:
         flags = set()
         if self._flags_dose(policy, drug) and dose_above_label(
@@ -195,7 +177,7 @@ class _Case:
 
     def _turning_days(self, course: Course, order: f.Ordered) -> set[int]:
         """The days on which time alone may change the answer: evidence expires, prevention ripens, the plan lapses."""
-        policy = self.gate.in_force(self.clock.day(order.last_recorded))
+        policy = self.gate.in_force(self.days.day(order.last_recorded))
         days = {waiver.ends_on + 1 for waiver in self.gate.waivers if waiver.ends_on is not None}
         tables = policy.policy.screening.values()
         for readings in self.evidence(policy).clean.values():
@@ -206,10 +188,10 @@ class _Case:
         if order.planned is not None:
             days.add(order.planned + policy.policy.counting.order_lapses_after_days + 1)
         if policy.policy.flags.blocking:
-            days |= self._flag_days(policy, course, order)
+            days |= self._flag_days(policy, course)
         return days
 
-    def _flag_days(self, policy: PolicyInForce, course: Course, order: f.Ordered) -> set[int]:
+    def _flag_days(self, policy: CompiledPolicy, course: Course) -> set[int]:
         """The days on which a blocking flag may come or go: a course, a condition or an age does."""
         others = [other for other in self.record.courses.values() if other is not course]
         days = {
@@ -232,7 +214,7 @@ class _Case:
                 yield episode
             before = episode
 
-    def _is_new(self, policy: PolicyInForce, drug: str | None, before: Episode, episode: Episode) -> bool:
+    def _is_new(self, policy: CompiledPolicy, drug: str | None, before: Episode, episode: Episode) -> bool:
         if drug is None or policy.drug(before.start.drug) != drug:
             return True
         pause = episode.first - before.end
@@ -244,7 +226,7 @@ class _Case:
         drug = policy.drug(start.drug)
         if drug is None:
             return
-        historical = start.day < self.clock.go_live
+        historical = start.day < self.days.go_live
         version = policy.policy.policy.version
         if course.two_patients:  # whose results would judge it is the very question
             why = ("treatment_of_two_patients",)
@@ -261,7 +243,7 @@ class _Case:
             reasons.add("conflicting")
         for_good = contested or bool(_blocking_flags(policy.policy, flags))
         verdict = "violation" if for_good else self._verdict(_blocking(policy.policy, findings), start.day)
-        until = self.clock.awaited_through(start.day) if verdict == "awaiting_evidence" else None
+        until = self.days.awaited_through(start.day) if verdict == "awaiting_evidence" else None
         yield Decision(
             course.treatment_id, "start", verdict, findings, flags, tuple(sorted(reasons)), until, historical, version,
             start.day,
@@ -276,11 +258,11 @@ class _Case:
         """Evidence that was there may still be on its way; what is known to be positive no result can mend."""
         if not blocking:
             return "compliant"
-        waits = "positive" not in blocking and self.as_of <= self.clock.awaited_through(day)
+        waits = "positive" not in blocking and self.as_of <= self.days.awaited_through(day)
         return "awaiting_evidence" if waits else "violation"
 
     def _start_flags(
-        self, policy: PolicyInForce, drug: str, course: Course, episode: Episode, ordered: Course | None
+        self, policy: CompiledPolicy, drug: str, course: Course, episode: Episode, ordered: Course | None
     ) -> tuple[str, ...]:
         flags = set()
         if self._flags_dose(policy, drug) and self._ever_above_label(policy, drug, episode):
@@ -291,7 +273,7 @@ class _Case:
             flags.add("differs_from_order")
         return tuple(sorted(flags))
 
-    def _ever_above_label(self, policy: PolicyInForce, drug: str, episode: Episode) -> bool:
+    def _ever_above_label(self, policy: CompiledPolicy, drug: str, episode: Episode) -> bool:
         """On any exposed day of the episode up to today; the answer changes only where a state or the person does."""
         person = self.person(policy)
         last = min(self.as_of, episode.end - 1, person.last_day(policy.policy))
@@ -307,7 +289,7 @@ class _Case:
                     return True
         return False
 
-    def _always_allowed(self, policy: PolicyInForce, limits: tuple[Limit, ...], episode: Episode) -> bool:
+    def _always_allowed(self, policy: CompiledPolicy, limits: tuple[Limit, ...], episode: Episode) -> bool:
         """Whether an indication of each state allows its dose at any age and time: then no day need be looked at."""
         for state in episode.states:
             diseases, daily = policy.meaning.diseases(state.indications), self._daily(policy, state.dose)
@@ -315,7 +297,7 @@ class _Case:
                 return False
         return True
 
-    def _differs(self, policy: PolicyInForce, order: f.Ordered, episode: Episode) -> bool:
+    def _differs(self, policy: CompiledPolicy, order: f.Ordered, episode: Episode) -> bool:
         """Drug, daily dose or diseases are not those ordered; a change of the first day is part of the start."""
         meaning, first = policy.meaning, next(iter(episode.states))
         return (
@@ -326,7 +308,7 @@ class _Case:
 
     # What orders and starts share
 
-    def _findings(self, policy: PolicyInForce, course: Course, dose: FirstDose, *, marks: bool) -> dict[str, Finding]:
+    def _findings(self, policy: CompiledPolicy, course: Course, dose: FirstDose, *, marks: bool) -> dict[str, Finding]:
         waivers = [waiver for waiver in self.gate.waivers if self._waives(waiver, course, dose)]
         return policy.tables.findings(self.evidence(policy), dose, waivers, marks=marks)
 
@@ -336,22 +318,22 @@ class _Case:
             return False
         if waiver.ends_on is not None and waiver.ends_on < dose.day:
             return False
-        signed_on = self.clock.day(waiver.signed)
+        signed_on = self.days.day(waiver.signed)
         if dose.known_through is not None and signed_on > dose.known_through:
             return False
         if signed_on != dose.day:
             return signed_on < dose.day
         return dose.at is None or waiver.signed <= dose.at
 
-    def _flags_dose(self, policy: PolicyInForce, drug: str) -> bool:
+    def _flags_dose(self, policy: CompiledPolicy, drug: str) -> bool:
         judged = policy.policy.flags.dose_above_label
         return judged == "all" or drug in judged
 
-    def _daily(self, policy: PolicyInForce, dose: int) -> Fraction:
+    def _daily(self, policy: CompiledPolicy, dose: int) -> Fraction:
         return policy.meaning.vocabulary.daily_mg[dose]
 
     def _two_of_one_class(
-        self, policy: PolicyInForce, course: Course, drug: str, day: int, *, of_order: bool = False
+        self, policy: CompiledPolicy, course: Course, drug: str, day: int, *, of_order: bool = False
     ) -> bool:
         """Another drug of the class runs on that day and beyond it: a switch on the last day is none."""
         class_ = policy.class_of(drug)

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from monitor.core.meaning import Meaning
-from monitor.core.person import Person
+from monitor.core.person import OLDER_FROM, Person
 from monitor.core.policy import PolicyDocument
 
 if TYPE_CHECKING:
-    from monitor.core.gate import PolicyInForce
-
-OLDER_FROM = 65  # the age the labels speak of
+    from monitor.core.gate import CompiledPolicy
 
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +55,7 @@ def limits_of(policy: PolicyDocument, meaning: Meaning, drug: str) -> tuple[Limi
 
 
 def dose_above_label(
-    policy: PolicyInForce,
+    policy: CompiledPolicy,
     drug: str,
     person: Person,
     indications: tuple[int, ...],

@@ -25,7 +25,7 @@ V = TypeVar("V")
 
 
 class Overlay(dict[K, V]):
-    """A table over another one: reads fall through, writes stay here until `settle`."""
+    """A table over another one: `get` falls through to it, nothing else does; writes stay here until `settle`."""
 
     def __init__(self, beneath: dict[K, V]) -> None:
         super().__init__()
@@ -158,13 +158,6 @@ class Ledger:
                 self.contests[patient] = known | {identity}
             elif known:
                 self.contests[patient] = known - {identity}
-
-    def resettle(self, identities: Iterable[Identity]) -> None:
-        """Ask again which body stands: a person has settled these conflicts."""
-        for identity in identities:
-            known = self.identities.get(identity)
-            if isinstance(known, History):
-                self._restand(identity, known, known.bodies, known.bodies)
 
     def _remove(self, patient: bytes, identity: Identity, fact: AnyFact) -> None:
         left = [each for each in self.facts(patient) if identity_of(each) != identity]

@@ -17,6 +17,8 @@ from monitor.core.meaning import Meaning
 from monitor.core.policy import PolicyDocument
 from monitor.core.record import Record
 
+OLDER_FROM = 65  # the age from which labels allow less
+
 
 class Span(NamedTuple):
     """A disease, as bits of the policy, from a day until another (half-open)."""
@@ -75,7 +77,7 @@ class Person:
         """The conditions that hold on a day or held before it."""
         bits = 0
         for span in self.spans:
-            if span.first <= day and span.first < span.end:
+            if span.first <= day:
                 bits |= span.diseases
         return bits
 
@@ -85,7 +87,7 @@ class Person:
 
     def turning_days(self) -> set[int]:
         """The days on which a condition comes or goes, or the patient turns 65 for the label."""
-        return self.span_days() | self.birthdays((65,))
+        return self.span_days() | self.birthdays((OLDER_FROM,))
 
     def span_days(self) -> set[int]:
         """The days on which a condition comes or goes."""

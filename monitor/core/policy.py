@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -31,6 +31,7 @@ from monitor.core.policy_values import (
     Positive,
     Text,
     Truth,
+    Version,
     kind_of,
     plain,
 )
@@ -45,10 +46,10 @@ Codings = tuple[tuple[str, str], ...]
 
 class Head(Part):
     name: Name
-    version: Count
+    version: Version
     effective_from: Day
-    region: Text
-    prepared_by: Text
+    region: Text | None = None
+    prepared_by: Text | None = None
     approved_by: Text | None = None
     approved_on: Day | None = None
 
@@ -304,6 +305,12 @@ class PolicyDocument(Part):
     def is_judged(self, limit: DoseLimit) -> bool:
         """Whether doses are held against a limit: only if a source that is not unconfirmed backs it."""
         return limit.source is not None and self.sources[limit.source].kind != "unconfirmed"
+
+
+def policy_in_force(policies: Sequence[PolicyDocument], day: int) -> PolicyDocument:
+    """The policy of a day among versions sorted by their first; before the first the first."""
+    begun = [policy for policy in policies if policy.policy.effective_from.toordinal() <= day]
+    return begun[-1] if begun else policies[0]
 
 
 def code_matches(pattern: str, code: str) -> bool:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from monitor.core.contribution import Contributions, Measure
+from monitor.core.contribution import Contributions
 from monitor.core.cube import Cube, Ints
+from monitor.core.rows import Measure
 
 DAYS_PER_YEAR = 365.25
 Floats = NDArray[np.float64]

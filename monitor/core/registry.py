@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, Strict, StringConstraints
 
 from monitor.core.days import instant
-from monitor.core.policy_values import Count, Day, Days, Name, Part, Text, Truth, plain
+from monitor.core.policy_values import Day, Days, Name, Part, Text, Truth, Version, plain
 
 FeedName = Literal["treatment", "screening", "adverse_event"]
 SITE = r"^[a-z0-9][a-z0-9-]{0,39}$"
@@ -44,7 +44,7 @@ SiteName = Annotated[str, Strict(), StringConstraints(pattern=SITE), AfterValida
 
 class RegistryHead(Part):
     name: Name
-    version: Count
+    version: Version
     effective_from: Day
     approved_by: Text | None = None
 
@@ -145,6 +145,16 @@ class Registry:
             day = version.registry.effective_from
             midnight = instant(datetime(day.year, day.month, day.day, tzinfo=zone))
             yield (midnight if at else float("-inf")), _entry(site, one) if one else None
+
+
+def complete_to(registry: Registry | None, lag_days: int, as_of: int) -> int:
+    """The day up to which reports are taken as complete: that of the slowest registered site.
+
+    `lag_days` is the policy's; a site that states its own goes by that.
+    """
+    feeds = [site.feeds.get("adverse_event") for site in registry.at(as_of).sites.values()] if registry else []
+    own = [None if feed is None else feed.complete_after_days for feed in feeds]
+    return as_of - max((lag_days if days is None else days for days in own), default=lag_days)
 
 
 def _entry(name: str, site: Site) -> SiteEntry:

@@ -10,13 +10,15 @@ from monitor.core import facts as f
 from monitor.core.canonical import canonical_body
 from monitor.core.contribution import UNASSESSABLE, Contribution, Contributions
 from monitor.core.cube import Cube
+from monitor.core.decision import Decision
 from monitor.core.decode import Decoded, Rejection, decode, normalise
 from monitor.core.facts import AnyFact, FactWriter
-from monitor.core.gate import Clock, Decision, Gate, PolicyInForce
+from monitor.core.gate import CompiledPolicy, Gate, SiteDays
 from monitor.core.keyed import keyed_digest
 from monitor.core.ledger import SITE, History, Ledger
 from monitor.core.record import record_of
 from monitor.core.registry import Feed, Registry, SiteEntry
+from monitor.core.rows import DAY_BITS
 from monitor.core.screening import Waiver
 from monitor.core.versions import Body
 from monitor.core.vocabulary import Vocabulary
@@ -46,9 +48,38 @@ class Intake:
 class Judgement:
     """What records are judged by: the policies in the order of their first day, and the one in force for the rates."""
 
-    policies: tuple[PolicyInForce, ...]
+    policies: tuple[CompiledPolicy, ...]
     contributions: Contributions
     waivers: tuple[Waiver, ...] = ()
+
+
+@dataclass(slots=True)
+class Signs:
+    """How many messages came, and when the latest of all and of the adverse events were recorded (instants)."""
+
+    messages: int = 0
+    last_recorded: int | None = None
+    last_event_recorded: int | None = None
+
+    def note(self, fact: AnyFact) -> None:
+        self.messages += 1
+        recorded = fact.last_recorded
+        if self.last_recorded is None or recorded > self.last_recorded:
+            self.last_recorded = recorded
+        if self.last_event_recorded is None or recorded > self.last_event_recorded:
+            retracts_event = isinstance(fact, f.Retraction) and fact.retracts == "adverse_event"
+            if isinstance(fact, f.AdverseEvent) or retracts_event:
+                self.last_event_recorded = recorded
+
+    def add(self, other: Signs) -> None:
+        """Take in the signs of further messages."""
+        self.messages += other.messages
+        self.last_recorded = _later(self.last_recorded, other.last_recorded)
+        self.last_event_recorded = _later(self.last_event_recorded, other.last_event_recorded)
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else max(one, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +88,29 @@ class Taken:
 
     facts: list[tuple[bytes, AnyFact]]  # (pseudonym, fact); what a pure repetition brought is not among them
     duplicates: int
+    signs: Signs  # of all messages taken, repetitions included
     rejections: list[tuple[int, Rejection]]  # (place in the batch, why)
     decisions: list[Decision]
     draft: Ledger
     assessed: list[tuple[tuple[bytes, ...], Contribution]]
 
 
-@dataclass(slots=True)
-class Signs:
-    """What the site's own life shows: instants of recording, and the day its event feed says it is complete through."""
-
-    messages: int = 0
-    last_recorded: int | None = None
-    last_event_recorded: int | None = None
-
-    def note(self, recorded: int, is_event: bool) -> None:
-        self.messages += 1
-        if self.last_recorded is None or recorded > self.last_recorded:
-            self.last_recorded = recorded
-        if is_event and (self.last_event_recorded is None or recorded > self.last_event_recorded):
-            self.last_event_recorded = recorded
-
-
 class SiteState:
     """One site. `take` says what messages would do, `apply` does it; `load` and `settle` do it for a whole history."""
 
-    def __init__(self, site: str, intake: Intake, entry: SiteEntry | None = None) -> None:
+    def __init__(
+        self,
+        site: str,
+        intake: Intake,
+        entry: SiteEntry | None = None,
+        on_fault: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        """`on_fault` is told of an exception that made a person unassessable; its text may hold a patient's value."""
         self.site = site
+        self.on_fault = on_fault
         self.intake = intake
         self.entry = entry
-        self.clock = _clock(entry)
+        self.days = _site_days(entry)
         self.writer = FactWriter(intake.vocabulary, self.pseudonym)
         restamps = entry is not None and entry.restamps
         self.ledger = Ledger(intake.vocabulary, restamps=restamps, settled=self._settled)
@@ -99,7 +123,7 @@ class SiteState:
 
     def judge_by(self, judgement: Judgement, *, with_cube: bool = True) -> None:
         """Judge everything anew by these policies: a new policy is a replay. Only those who show rates need a cube."""
-        self.gate = Gate(judgement.policies, self.clock, judgement.waivers)
+        self.gate = Gate(judgement.policies, self.days, judgement.waivers)
         self.contributions = judgement.contributions
         self.cube = Cube(judgement.contributions.rows, judgement.contributions.cells) if with_cube else None
         self._contributed.clear()
@@ -135,27 +159,22 @@ class SiteState:
     def load(self, decoded: Decoded) -> bool:
         """Take in one message without judging anything yet; whether it is news. `settle` judges."""
         patient, fact = self.admit(decoded)
-        self._note(fact)
+        self.signs.note(fact)
         return self.ledger.add(patient, fact)
-
-    def _note(self, fact: AnyFact) -> None:
-        is_event = isinstance(fact, f.AdverseEvent) or (
-            isinstance(fact, f.Retraction) and fact.retracts == "adverse_event"
-        )
-        self.signs.note(fact.last_recorded, is_event)
 
     def take(self, messages: Sequence[bytes], as_of: int) -> Taken:
         """What a batch would do; nothing is kept until `apply`. Many messages of one patient cost one judgement."""
         draft = self.ledger.draft()
         facts: list[tuple[bytes, AnyFact]] = []
         rejections: list[tuple[int, Rejection]] = []
-        duplicates = 0
+        duplicates, signs = 0, Signs()
         for place, raw in enumerate(messages):
             decoded = decode(raw, self.site, self.intake.registry)
             if isinstance(decoded, Rejection):
                 rejections.append((place, decoded))
                 continue
             patient, fact = self.admit(decoded)
+            signs.note(fact)
             if draft.add(patient, fact):
                 facts.append((patient, fact))
             else:
@@ -165,13 +184,11 @@ class SiteState:
             contribution, decided = self._assess(draft, members, as_of)
             assessed.append((members, contribution))
             decisions += decided
-        return Taken(facts, duplicates, rejections, decisions, draft, assessed)
+        return Taken(facts, duplicates, signs, rejections, decisions, draft, assessed)
 
     def apply(self, taken: Taken) -> None:
         """Keep what a batch came to; to be called once it is safely stored."""
-        for _, fact in taken.facts:
-            self._note(fact)
-        self.signs.messages += taken.duplicates
+        self.signs.add(taken.signs)
         taken.draft.settle()
         for members, contribution in taken.assessed:
             self._contribute(members, contribution)
@@ -194,8 +211,9 @@ class SiteState:
         try:
             record = record_of(ledger, members)
             decisions = self.gate.decide(record, as_of)
-            return self.contributions.of(record, self.clock.zone, self.observed_from), decisions
-        except Exception:  # noqa: BLE001  law 6: a fault never releases and never stops the others
+            return self.contributions.of(record, self.days.zone, self.observed_from), decisions
+        except Exception as fault:  # noqa: BLE001  law 6: a fault never releases and never stops the others
+            self.on_fault(fault)
             return UNASSESSABLE, list(_unassessable(ledger, members))
 
     def _contribute(self, members: tuple[bytes, ...], contribution: Contribution) -> None:
@@ -231,12 +249,12 @@ class SiteState:
             if isinstance(fact, f.FeedStatus) and fact.feed == "adverse_event"
         ]
         if self.signs.last_event_recorded is not None:
-            signs.append(self.clock.day(self.signs.last_event_recorded))
+            signs.append(self.days.day(self.signs.last_event_recorded))
         return max(signs) + feed.silent_after_days + 1 if signs and feed else 0
 
     def last_recorded_day(self) -> int | None:
         """The local day of the latest `recorded_at` taken in."""
-        return None if self.signs.last_recorded is None else self.clock.day(self.signs.last_recorded)
+        return None if self.signs.last_recorded is None else self.days.day(self.signs.last_recorded)
 
     def classes(self) -> Counter[str]:
         """How many messages are accepted, duplicate, superseded and conflicting, by the final state."""
@@ -254,20 +272,28 @@ class SiteState:
         counts["duplicate"] = self.signs.messages - bodies
         return counts
 
+    def open_conflicts(self) -> Iterator[tuple[str | None, str, list[tuple[str, int]]]]:
+        """(source, event_id, bodies as digest and instant of recording) of each identity in conflict."""
+        for known in self.ledger.identities.values():
+            if isinstance(known, History) and known.standing.contested:
+                bodies = sorted((self.digest(body), body.fact.last_recorded) for body in known.standing.contested)
+                fact = known.standing.contested[0].fact
+                yield fact.source, fact.event_id, bodies
+
     def conflicts(self) -> int:
         """Identities in conflict that nobody has settled."""
         known = self.ledger.identities.values()
         return sum(isinstance(each, History) and bool(each.standing.contested) for each in known)
 
 
-_NO_LIMIT = 4_000_000
+_NO_LIMIT = (1 << DAY_BITS) - 1  # later than any day that can be written
 
 
-def _clock(entry: SiteEntry | None) -> Clock:
+def _site_days(entry: SiteEntry | None) -> SiteDays:
     if entry is None:
-        return Clock()
+        return SiteDays()
     screening = entry.feeds.get("screening")
-    return Clock(entry.zone, entry.go_live.toordinal(), screening.results_after_hours if screening else None)
+    return SiteDays(entry.zone, entry.go_live.toordinal(), screening.results_after_hours if screening else None)
 
 
 def _people(ledger: Ledger, touched: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.cohorts import LevelSets
-from monitor.core.contribution import DAY_BITS, Cells, Contribution, Measure, Rows
+from monitor.core.contribution import Contribution
 from monitor.core.cube import Cube
+from monitor.core.rows import DAY_BITS, Cells, Measure, Rows
 
 LEVELS = (frozenset({0}), frozenset({1}), frozenset({0, 1}), frozenset({0, 1, 2}))
 spans = st.tuples(

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.cohorts import LevelSets
-from monitor.core.contribution import Contributions, Rows
+from monitor.core.contribution import Contributions
 from monitor.core.days import day_of
 from monitor.core.facts import AdverseEvent
-from monitor.core.gate import PolicyInForce
+from monitor.core.gate import CompiledPolicy
 from monitor.core.meaning import Meaning
 from monitor.core.policy import PolicyDocument
 from monitor.core.rates import Rates, SiteCounts
 from monitor.core.registry import Registry
+from monitor.core.rows import Rows
 from monitor.core.state import Intake, Judgement, SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.replay import Question, replay_lines
@@ -42,7 +43,7 @@ def state_of(policy: PolicyDocument) -> SiteState:
     meaning = Meaning(policy, vocabulary)
     contributions = Contributions(policy, meaning, LevelSets(), Rows())
     state = SiteState("lisbon", Intake(vocabulary))
-    state.judge_by(Judgement((PolicyInForce(policy, meaning),), contributions))
+    state.judge_by(Judgement((CompiledPolicy(policy, meaning),), contributions))
     return state
 
 

@@ -1,6 +1,5 @@
 """One patient per case, each number countable on a calendar: the judge is judged by hand."""
 
-import random
 from typing import Any
 
 import pytest
@@ -381,22 +380,6 @@ def test_what_happened_may_not_lie_more_than_a_day_after_its_recording() -> None
     fine = contact("2026-01-02", recorded_at="2026-01-01T12:00:00Z")
     late = contact("2026-01-03", recorded_at="2026-01-01T12:00:00Z")
     assert run(fine, late)["messages"]["rejected"] == {"in_the_future": 1}
-
-
-def test_the_order_of_the_lines_changes_nothing() -> None:
-    lines = as_lines(
-        clean_screening("2026-01-01"),
-        order("2026-01-05"),
-        start("2026-01-10"),
-        change("2026-02-01", 30),
-        event("2026-02"),
-    )
-    first = replay(lines, policies=[small_policy()])
-    shuffled = lines * 2
-    random.Random(7).shuffle(shuffled)  # noqa: S311 (an order, not a secret)
-    again = replay(shuffled, policies=[small_policy()])
-    assert (again.pop("messages")["duplicate"], first.pop("messages")["duplicate"]) == (len(lines), 0)
-    assert again == first
 
 
 def test_what_was_recorded_later_is_not_known() -> None:

@@ -1,0 +1,34 @@
+"""What people decided, as the values that the core judges by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from monitor.core.days import instant
+from monitor.core.screening import Waiver
+from monitor.core.state import Settlement
+from schemas import actions as act
+
+
+def waivers_of(actions: Iterable[act.Action], site: str) -> tuple[Waiver, ...]:
+    """The waivers signed at a site."""
+    return tuple(
+        Waiver(
+            action.action_id,
+            action.infection,
+            action.treatment_id,
+            None if action.ends_on is None else action.ends_on.toordinal(),
+            instant(action.at),
+        )
+        for action in actions
+        if isinstance(action, act.SignWaiver) and action.site == site
+    )
+
+
+def settlements_of(actions: Iterable[act.Action], site: str) -> tuple[Settlement, ...]:
+    """The conflicts that were settled at a site."""
+    return tuple(
+        Settlement(action.source, action.event_id, action.digest, instant(action.at))
+        for action in actions
+        if isinstance(action, act.SettleConflict) and action.site == site
+    )

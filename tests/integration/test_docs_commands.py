@@ -1,0 +1,176 @@
+"""What the documents say is so: each command is run as written and prints what is shown, in order, page by page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from monitor.cli import main
+from monitor.policyfile import default_policy_path, load_policies, load_registry
+from tests.integration.docs_blocks import blocks, commands, mismatch
+from tools import commands_page
+
+BASH = shutil.which("bash") or "bash"
+PROJECT = Path(__file__).resolve().parents[2]
+GENERATED = {"commands.md", "messages.md"}  # compared with what they are made of, here and by `make check`
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+WRITTEN = [page for page in PAGES if page.name not in GENERATED]
+USED = ("Makefile", "docs", "monitor", "schemas", "tests", "pyproject.toml", "requirements-dev.lock")
+POLICY_PAGE = PROJECT / "docs" / "policy.md"
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+MENTION = re.compile(r"`(jakwatch [^`]+)`")
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(PROJECT).as_posix()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder in which a reader could be: the project's files, and a `.venv` whose `jakwatch` is this one."""
+    for name in USED:
+        (tmp_path / name).symlink_to(PROJECT / name)
+    scripts = tmp_path / ".venv" / "bin"
+    scripts.mkdir(parents=True)
+    program = scripts / "jakwatch"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{sys.executable}" -m monitor "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return tmp_path
+
+
+def run(command: str, folder: Path) -> tuple[int, list[str]]:
+    """Exit code, and lines as a terminal shows them; of `make` only that it knows the target."""
+    path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [BASH, "-o", "pipefail", "-c", re.sub(r"^make\b", "make --dry-run", command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, [line.rstrip() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_every_command_of_a_page_does_what_the_page_shows(page: Path, clone: Path) -> None:
+    for command in commands(text_of(page)):
+        where = f"{name_of(page)}:{command.line}: {command.text}"
+        exit_code, printed = run(command.text, clone)
+        assert exit_code == command.exit_code, "\n".join([where, *printed])
+        if command.output:
+            assert mismatch(command.output, printed) is None, "\n".join([where, *printed])
+
+
+def test_the_pages_that_teach_are_run() -> None:
+    taught = {name_of(page): len(commands(text_of(page))) for page in WRITTEN}
+    assert taught["README.md"] >= 2
+    assert taught["docs/tutorial-file.md"] >= 15
+    assert min(taught["docs/policy.md"], taught["docs/import.md"]) >= 3
+
+
+def test_the_yaml_of_the_policy_page_is_sound(tmp_path: Path) -> None:
+    rows, registry = ("\n".join(block.lines) for block in blocks(text_of(POLICY_PAGE)) if block.language == "yaml")
+    (tmp_path / "sites.yaml").write_text(registry, encoding="utf-8")
+    assert load_registry([tmp_path / "sites.yaml"]).names == {"lisbon"}
+    old = default_policy_path()
+    shutil.copytree(old.parent, tmp_path, dirs_exist_ok=True)
+    text, replaced = re.subn(r"(?m)^ +- \{if: \{igra: positive\}, +finding: positive, .*$", rows, text_of(old))
+    assert replaced == 1
+    (tmp_path / "policy.yaml").write_text(text, encoding="utf-8")
+    (policy,) = load_policies([tmp_path / "policy.yaml"])
+    assert [row.if_ for row in policy.screening["tuberculosis"].rows][1:3] == [
+        {"igra": "positive", "chest_xray": "negative"},
+        {"igra": "positive"},
+    ]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_no_command_hides_in_a_block_that_is_not_run(page: Path) -> None:
+    hidden = [
+        f"{name_of(page)}:{number}: {line}"
+        for block in blocks(text_of(page))
+        if block.language != "console"
+        for number, line in enumerate(block.lines, block.line)
+        if line.lstrip("$ .").startswith(("jakwatch ", "venv/bin/jakwatch", "make "))
+    ]
+    assert hidden == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_a_command_named_in_passing_exists_with_its_options(page: Path) -> None:
+    assert {mention: wrong for mention in MENTION.findall(text_of(page)) if (wrong := unknown(mention))} == {}
+
+
+def unknown(mention: str) -> list[str]:
+    """The words of a command line that name no command, and the options it has not."""
+    _, *words = shlex.split(mention)
+    command: click.Command = main
+    context = click.Context(main, info_name="jakwatch")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(context, words[0])
+        if found is None:
+            return words[:1]
+        command, words = found, words[1:]
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    options = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
+    return sorted(options - known - {"-h", "--help"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_link_leads_to_a_file_that_is_there(page: Path) -> None:
+    targets = [target.partition("#")[0] for target in LINK.findall(text_of(page)) if "://" not in target]
+    assert [target for target in targets if target and not (page.parent / target).exists()] == []
+
+
+def test_the_page_of_all_commands_says_what_help_says() -> None:
+    assert text_of(commands_page.PAGE) == commands_page.page(), "run: python -m tools.commands_page"
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "fits"),
+    [
+        (["a", "b"], ["a", "b"], True),
+        (["a"], ["a", "b"], False),
+        (["b"], ["a", "b"], False),
+        (["...", "b"], ["a", "b"], True),
+        (["a", "..."], ["a", "b", "c"], True),
+        (["a", "...", "c"], ["a", "b", "c"], True),
+        (["a", "...", "a"], ["a", "b"], False),
+        (["sha256 ..., b..."], ["sha256 12, bc"], True),
+        (["sha256 ..."], ["sha512 12"], False),
+    ],
+)
+def test_an_ellipsis_stands_for_what_is_left_out_and_for_nothing_else(
+    shown: list[str], printed: list[str], fits: bool
+) -> None:
+    assert (mismatch(shown, printed) is None) is fits
+
+
+@pytest.mark.parametrize(
+    ("mention", "wrong"),
+    [
+        ("jakwatch replay x.jsonl --jobs 2", []),
+        ("jakwatch policy diff OLD NEW --limit=3", []),
+        ("jakwatch publish", ["publish"]),
+        ("jakwatch replay --no-such-option", ["--no-such-option"]),
+    ],
+)
+def test_a_command_that_does_not_exist_is_found_in_passing(mention: str, wrong: list[str]) -> None:
+    assert unknown(mention) == wrong
