@@ -11,7 +11,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
@@ -91,7 +92,8 @@ class _Worker:
         self.process: BaseProcess = multiprocessing.Process(
             target=_work, args=(theirs, self.pipe, question), daemon=True
         )
-        self.process.start()
+        with _deaf_to_ctrl_c():
+            self.process.start()
         theirs.close()
         self.waiting: list[bytes] = []
         self.bytes_waiting = 0
@@ -146,9 +148,21 @@ class _Worker:
             self.process.join()
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A process started within never hears Ctrl-C, which a terminal sends to all: its parent says so and ends it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(pipe: Connection, parents: Connection, question: Question) -> None:
     parents.close()  # a fork holds a copy of it; while one is open, the end of the parent would not show
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent says so and ends the others
     quiet_memory()
     try:
         _answer(pipe, Replayer(question))

@@ -13,6 +13,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from monitor.core.rates import DAYS_PER_YEAR
+
 WIDEST = 100  # columns: the eye loses longer lines
 _ATTENTION = ("violation", "unassessable", "hold", "awaiting_evidence")
 _MOST_OPEN, _MOST_RATES, _MOST_UNMAPPED = 10, 40, 10  # rows that a person reads; all of them are in the csv
@@ -39,7 +41,7 @@ def _parts(result: dict[str, Any]) -> Iterator[RenderableType]:
     yield ""
     yield from _decisions(result["decisions"])
     yield ""
-    yield from _rates(result["rates"])
+    yield from _rates(result["rates"], result["policy"]["confidence"])
     yield ""
     yield from _left_out(result)
 
@@ -96,8 +98,9 @@ def _plain_table(*headings: str, numbers: Iterable[str] = ()) -> Table:
     return made
 
 
-def _rates(rates: list[dict[str, Any]]) -> Iterator[RenderableType]:
-    yield Text("Cumulative events per 100 patient-years (EAER), exact limits", style="bold")
+def _rates(rates: list[dict[str, Any]], confidence: float) -> Iterator[RenderableType]:
+    title = f"Cumulative events per 100 patient-years (EAER), exact {100 * confidence:g} % Poisson limits"
+    yield Text(title, style="bold")
     kept = [row for row in rates if row["window"] == "cumulative" and row["estimator"] == "EAER"]
     with_events = [row for row in kept if row["events"]]
     if not with_events:
@@ -115,7 +118,8 @@ def _rates(rates: list[dict[str, Any]]) -> Iterator[RenderableType]:
     yield shown
     if len(rows) < len(with_events):
         yield f"and {len(with_events) - len(rows):,} more rows with an event, of smaller and of divided cohorts"
-    yield "--format csv has all rows, also those without an event, the rolling windows and the EAIR"
+    yield "Recurrences count as events; the limits take events as independent, so with recurrences they are too narrow."
+    yield "--format csv has all rows, also those without an event, the rolling windows and the EAIR (first events)"
 
 
 def _most_telling(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -142,12 +146,12 @@ def _no_events(kept: list[dict[str, Any]]) -> Iterator[RenderableType]:
         yield "  no person-time"
         return
     for cohort, person_days in days.items():
-        yield f"  {cohort}: no event in {person_days / 365.25:,.2f} patient-years"
+        yield f"  {cohort}: no event in {person_days / DAYS_PER_YEAR:,.2f} patient-years"
 
 
 def _numbers(row: dict[str, Any]) -> tuple[str, ...]:
     rates = ("rate_per_100_patient_years", "lower", "upper")
-    years = f"{row['person_days'] / 365.25:,.2f}"
+    years = f"{row['person_days'] / DAYS_PER_YEAR:,.2f}"
     return (
         f"{row['events']:,}",
         f"{row['patients_with_event']:,}",

@@ -125,8 +125,8 @@ EVENTS = (
     Event("icd10:K71.9", 0.4, 0.5, 0.02),
     Event("icd10:D64.9", 2.5, 0.05, 0.0),
     Event("icd10:D70", 2.1, 0.03, 0.0),
-    Event("icd10:D72.8", 2.6, 0.01, 0.0),
-    Event("icd10:R74.8", 4.0, 0.01, 0.0),
+    Event("icd10:D72.810", 2.6, 0.01, 0.0),
+    Event("local:CPK-INCREASED", 4.0, 0.01, 0.0),
     Event("icd10:N17.9", 0.3, 0.6, 0.02),
     Event("local:FATIGUE-HOUSE-LIST", 2.0, 0.0, 0.0),
 )

@@ -20,6 +20,7 @@ HABITS = {  # how the papers stand, of a thousand courses
     "unmapped": 2,
     "tuberculin": 10,
 }
+CHEST_XRAY = "local:CXR-TB"
 AFTER_PREVENTION = 33  # days from a positive IGRA to the dose where prevention is waited for
 
 
@@ -94,6 +95,7 @@ class Screening:
         if self._outcomes[ANTI_HCV]:
             self._result(HCV_RNA, collected + 3, outcome=self._confirmed(HCV_RNA))
         if self._outcomes[IGRA]:
+            self._result(CHEST_XRAY, collected + 1, outcome="negative")  # latent: active disease is looked for
             self._prevention(collected + 3)
 
     def _viral_load(self, collected: int) -> None:

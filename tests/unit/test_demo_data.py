@@ -225,7 +225,7 @@ def test_the_demo_shows_both_cases_as_compliant_and_says_what_to_do_next():
     run = CliRunner().invoke(main, ["demo", "--patients", "5"])
     assert run.exit_code == 0
     closing = "\n".join(run.output.splitlines()[-4:])
-    assert "(case-1-upa, case-2-upa) are both compliant" in closing
+    assert "(case-1-upa, case-2-upa) are compliant" in closing
     assert "jakwatch replay your.jsonl" in closing
 
 
