@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -152,6 +152,19 @@ class Screening(Part):
     def required_groups(self) -> tuple[tuple[str, ...], ...]:
         """Per required line the tests of which one must speak."""
         return tuple((line,) if isinstance(line, str) else line.one_of for line in self.required)
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Every test that can decide in the table, sorted."""
+        required = {test for group in self.required_groups for test in group}
+        return tuple(sorted(required | {test for row in self.rows for test in row.if_}))
+
+    def first_row(self, says: Mapping[str, str | None]) -> Row | None:
+        """The first row that fits what the tests say; a test it does not name may be anything.
+
+        What is shown for signature and what judges both ask here.
+        """
+        return next((row for row in self.rows if all(says.get(test) == want for test, want in row.if_.items())), None)
 
 
 class Flags(Part):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-from monitor.core.policy import PolicyDocument, Row, Screening
+from monitor.core.policy import PolicyDocument, Screening
 from monitor.core.policy_checks import Path, citations, code_lists
 
 SYSTEMS = frozenset({"atc", "rxnorm", "snomed", "loinc", "meddra", "icd10", "local"})
@@ -36,17 +36,6 @@ def backings(policy: PolicyDocument) -> Iterator[Backing]:
             # The block's source is that of its codes: numbers need their own.
             own_only = {"highest_daily_mg", "valid_days", "number"} & {*path}
             yield Backing(path[:-1], source if own_only else source or policy.block_sources.get(str(path[0])))
-
-
-def first_row(table: Screening, results: dict[str, str | None]) -> Row | None:
-    """The first row of a table that fits the results of its tests."""
-    return next((row for row in table.rows if all(results.get(test) == want for test, want in row.if_.items())), None)
-
-
-def tests_of(table: Screening) -> tuple[str, ...]:
-    """Every test that can decide in a table, sorted."""
-    required = {test for group in table.required_groups for test in group}
-    return tuple(sorted(required | {test for row in table.rows for test in row.if_}))
 
 
 class Exclusion(NamedTuple):
@@ -77,7 +66,7 @@ def doubtful_exclusions(policy: PolicyDocument) -> Iterator[Exclusion]:
 
 def _doubtful(infection: str, table: Screening) -> Iterator[Exclusion]:
     for results in combinations(table):
-        row = first_row(table, results)
+        row = table.first_row(results)
         if row is None or row.finding != "excluded":
             continue
         said = tuple((test, result) for test, result in results.items() if result is not None)
@@ -89,7 +78,7 @@ def _doubtful(infection: str, table: Screening) -> Iterator[Exclusion]:
 
 def combinations(table: Screening) -> Iterator[dict[str, str | None]]:
     """Every combination of results of a table's tests; none where they are too many to look through."""
-    tests = tests_of(table)
+    tests = table.tests
     for results in product(_RESULTS, repeat=len(tests)) if len(tests) <= _MOST_TESTS else ():
         yield dict(zip(tests, results, strict=True))
 
@@ -116,10 +105,10 @@ def remarks(policy: PolicyDocument) -> Iterator[Remark]:
 
 
 def _rows_never_reached(infection: str, table: Screening) -> Iterator[Remark]:
-    if len(tests_of(table)) > _MOST_TESTS:
+    if len(table.tests) > _MOST_TESTS:
         yield Remark(("screening", infection), "too many tests for all combinations to be looked through")
         return
-    reached = {id(first_row(table, results)) for results in combinations(table)}
+    reached = {id(table.first_row(results)) for results in combinations(table)}
     for at, row in enumerate(table.rows):
         if id(row) not in reached:
             yield Remark(("screening", infection, "rows", at), "no combination of results reaches this row")

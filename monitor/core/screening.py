@@ -163,7 +163,7 @@ class ScreeningTables:
         self.policy = policy
         self.stands = policy.several_results == "latest_unless_positive"
         self.tables: dict[str, Screening] = {str(name): policy.screening[name] for name in sorted(policy.screening)}
-        self.tests = {infection: _tests_of(table) for infection, table in self.tables.items()}
+        self.tests = {infection: table.tests for infection, table in self.tables.items()}
         self._hits: dict[tuple[str, tuple[str | None, ...]], Row | None] = {}
         self.blank = {infection: self._nothing_on_file(infection) for infection in self.tables}
 
@@ -187,10 +187,8 @@ class ScreeningTables:
         """The first row that fits what the tests of a table say; a test a row does not name may be anything."""
         key = (infection, tuple([each.state for each in said]))
         if key not in self._hits:
-            states = dict(zip(self.tests[infection], key[1], strict=True))
-            rows = self.tables[infection].rows
-            fits = (row for row in rows if all(states[test] == want for test, want in row.if_.items()))
-            self._hits[key] = next(fits, None)
+            says = dict(zip(self.tests[infection], key[1], strict=True))
+            self._hits[key] = self.tables[infection].first_row(says)
         return self._hits[key]
 
 
@@ -336,13 +334,6 @@ def _always(_: Reading) -> bool:
 def _rank(reading: Reading) -> tuple[int, int, str, str]:
     """By day of collection, of one day the worst last."""
     return reading.collected, _BADNESS[reading.outcome], reading.fact.event_id, reading.fact.source or ""
-
-
-def _tests_of(table: Screening) -> tuple[str, ...]:
-    named = {test for group in table.required_groups for test in group} | {
-        test for row in table.rows for test in row.if_
-    }
-    return tuple(sorted(named))
 
 
 def _prevention(record: Record, infection: str, row: Row, dose: FirstDose) -> f.Prevented | None:
