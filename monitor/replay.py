@@ -15,7 +15,7 @@ from monitor import __version__
 from monitor.core.actions import settlements_of, waivers_of
 from monitor.core.cohorts import LevelSets
 from monitor.core.contribution import Contributions
-from monitor.core.days import day_of, instant, iso, moment_of
+from monitor.core.days import LAST_DAY, day_of, instant, iso, moment_of
 from monitor.core.decision import Decision, one_row_a_course
 from monitor.core.decode import Rejection, decode
 from monitor.core.gate import CompiledPolicy
@@ -29,7 +29,6 @@ from monitor.core.vocabulary import Vocabulary
 from monitor.files import read_lines
 from schemas import actions as act
 
-FAR_FUTURE = instant(moment_of(0).replace(year=9999))
 DEFAULT_KEY = b"jakwatch replay"
 
 
@@ -123,7 +122,8 @@ class Replayer:
 
     def _state(self, site: str) -> SiteState:
         question = self.question
-        entry = question.registry.entry(site, FAR_FUTURE) if question.registry else None
+        known_on = LAST_DAY if question.as_of is None else question.as_of
+        entry = question.registry.entry_on(site, known_on) if question.registry else None
         settlements = settlements_of(question.known_actions, site)
         intake = Intake(self.vocabulary, question.registry, question.key, settlements)
         return SiteState(site, intake, entry, on_fault=question.on_fault)
@@ -140,7 +140,8 @@ class Replayer:
         counts = []
         for site, state in sorted(self.states.items()):
             found: list[Decision] = []
-            state.judge_by(judge.of(site))
+            entry = self.question.registry.entry_on(site, as_of) if self.question.registry else None
+            state.judge_by(judge.of(site), entry=entry)
             state.settle(as_of, found.extend)
             share.decisions += [Row(site, decision) for decision in one_row_a_course(found)]
             counts.append(self._close(state, as_of))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
+from monitor.commands.given import given_day, given_site, what_a_person_can_mend
 from monitor.commands.policy_diff import changed_values, moved_decisions, moved_rates, moved_tallies
 from monitor.commands.policy_explain import explained, systems_of
 from monitor.commands.policy_text import page, review
@@ -102,7 +102,7 @@ def _faults_between(paths: Sequence[str]) -> list[PolicyError]:
 @click.argument("file", required=False, type=_FILE)
 def show(file: str | None) -> None:
     """Print a policy as a page to read: each value with its source beside it."""
-    with _broken_policy_is_wrong_use():
+    with what_a_person_can_mend():
         loaded = read_policy(file or default_policy_path())
     _print(page(loaded.policy))
 
@@ -115,7 +115,7 @@ def show(file: str | None) -> None:
 @click.option("--policy", "file", type=_FILE, help="The policy to ask; default: the one that comes with jakwatch.")
 def explain(code: str, file: str | None) -> None:
     """Say what CODE (system:code, or a code alone) means: drug, test, disease, adverse events, or unmapped."""
-    with _broken_policy_is_wrong_use():
+    with what_a_person_can_mend():
         policy = read_policy(file or default_policy_path()).policy
     system, colon, rest = code.partition(":")
     pairs = [(system, rest)] if colon else [(known, code) for known in systems_of(policy, code)]
@@ -157,7 +157,7 @@ def diff(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each opti
 
     Each policy judges all of the messages alone, whatever its effective_from.
     """
-    with _broken_policy_is_wrong_use():
+    with what_a_person_can_mend():
         policies = [read_policy(path).policy for path in (old, new)]
         registry = load_registry(sites) if sites else None
     values = list(changed_values(*policies))
@@ -165,9 +165,12 @@ def diff(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each opti
     moved = bool(values)
     if files:
         moved = False
-        for title, lines in _moves(policies, files, registry, site, as_of):
-            _print_list(title, lines, limit)
-            moved = moved or bool(lines)
+        given_day(as_of) if as_of is not None else None
+        given_site(site) if site is not None else None
+        with what_a_person_can_mend():
+            for title, lines in _moves(policies, files, registry, site, as_of):
+                _print_list(title, lines, limit)
+                moved = moved or bool(lines)
     ctx.exit(FINDINGS if moved else 0)
 
 
@@ -182,14 +185,6 @@ def _moves(
     yield "decisions moved", list(moved_decisions(before, after))
     yield "rates moved", list(moved_rates(before, after))
     yield "counts moved", list(moved_tallies(before, after))
-
-
-@contextmanager
-def _broken_policy_is_wrong_use() -> Iterator[None]:
-    try:
-        yield
-    except PolicyError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.core.days import day_of, instant
+from monitor.commands.given import given_day, given_site, what_a_person_can_mend
+from monitor.core.days import instant
 from monitor.files import FileProblem, read_lines, read_registry, total_bytes
-from monitor.problems import PolicyError
-from schemas.parts import SITE_PATTERN
 
 if TYPE_CHECKING:
     from monitor.replay import Question
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 FORMATS = ("json", "csv", "table")
 SERVICE_MISSING, BUG = 69, 70
 _WORTH_A_BAR = 5_000_000  # bytes
-_DAY = re.compile("[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}")  # of the years a message may have been recorded in
 
 
 @click.command(
@@ -91,28 +88,19 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
     from monitor.replay import Question, quiet_memory  # noqa: PLC0415
 
     quiet_memory()
-    with _what_a_person_can_mend():
+    with what_a_person_can_mend():
         question = Question(
             policies=load_policies(list(policies) or [default_policy_path()]),
             registry=read_registry(registries),
             actions=_read_actions(actions),
-            site=None if site is None else _site(site),
-            as_of=None if as_of is None else _day(as_of),
+            site=None if site is None else given_site(site),
+            as_of=None if as_of is None else given_day(as_of),
             known_at=None if known_at is None else _instant(known_at),
         )
         if question.known_at is not None:
             click.echo("--known-at goes by recorded_at: files do not say when a message was received.", err=True)
         result = _replayed(files, question, jobs)
     _print(result, form, rows)
-
-
-@contextmanager
-def _what_a_person_can_mend() -> Iterator[None]:
-    """A file that cannot be read or used is wrong use, told by its own words; they hold no value of a message."""
-    try:
-        yield
-    except (FileProblem, PolicyError) as problem:
-        raise click.ClickException(str(problem)) from None
 
 
 def _replayed(files: tuple[str, ...], question: Question, jobs: int) -> dict[str, Any]:
@@ -157,21 +145,6 @@ def _progress(files: tuple[str, ...]) -> Iterator[Callable[[int], None] | None]:
         return
     with click.progressbar(length=size or 0, label="Reading", file=sys.stderr) as bar:
         yield bar.update
-
-
-def _site(text: str) -> str:
-    if not re.fullmatch(SITE_PATTERN, text):
-        raise click.BadParameter("allowed are 1 to 40 of a-z, 0-9 and -, not beginning with -", param_hint="--site")
-    return text
-
-
-def _day(text: str) -> int:
-    try:
-        if _DAY.fullmatch(text):
-            return day_of(text)
-    except ValueError:
-        pass
-    raise click.BadParameter("must be a day like 2026-06-30, of the years 1000 to 8999", param_hint="--as-of")
 
 
 def _instant(text: str) -> int:

@@ -28,7 +28,7 @@ def waivers_of(actions: Iterable[act.Action], site: str) -> tuple[Waiver, ...]:
 def settlements_of(actions: Iterable[act.Action], site: str) -> tuple[Settlement, ...]:
     """The conflicts that were settled at a site."""
     return tuple(
-        Settlement(action.source, action.event_id, action.digest, instant(action.at))
+        Settlement(action.source, action.event_id, action.digest, instant(action.at), action.action_id)
         for action in actions
         if isinstance(action, act.SettleConflict) and action.site == site
     )

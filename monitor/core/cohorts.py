@@ -14,7 +14,6 @@ import msgspec
 from monitor.core.meaning import Meaning
 from monitor.core.person import Ages
 from monitor.core.policy import Cohort, PolicyDocument
-from monitor.core.vocabulary import fraction_text
 
 
 class Situation(msgspec.Struct, frozen=True, gc=False):
@@ -104,7 +103,7 @@ class Cohorts:
     def _split(self, name: str, cohort: Cohort, situation: Situation) -> list[str]:
         match cohort.split_by:
             case "daily_mg":
-                return [f"{name}:{fraction_text(self._daily(situation))}"]
+                return [f"{name}:{self.meaning.vocabulary.daily_text[situation.dose]}"]
             case "disease":
                 return [f"{name}:{disease}" for disease in self.meaning.names(situation.diseases)]
             case _:

@@ -23,7 +23,7 @@ _FOLD_BYTES = 32 << 20
 
 
 class Run:
-    """Changes by cell and day, sorted: `keys` are cell << DAY_BITS | day, `change` what is added on that day."""
+    """Changes by cell and day, sorted: `keys` are cell << DAY_BITS | day, `count` the running total before each."""
 
     def __init__(self, keys: Ints, change: Ints) -> None:
         order = np.argsort(keys, kind="stable")
@@ -32,9 +32,13 @@ class Run:
         summed = np.add.reduceat(change[order], firsts)
         kept = summed != 0  # what was taken back leaves nothing behind
         self.keys = keys[firsts][kept]
-        self.change = summed[kept]
-        self.count = np.concatenate(([0], np.cumsum(self.change)))
-        self.weighted = np.concatenate(([0], np.cumsum(self.change * (self.keys & _DAY_MASK))))
+        self.count = np.concatenate(([0], np.cumsum(summed[kept])))
+        self.weighted = np.concatenate(([0], np.cumsum(summed[kept] * (self.keys & _DAY_MASK))))
+
+    @property
+    def change(self) -> Ints:
+        """What is added on each day."""
+        return np.diff(self.count)
 
     def through(self, cells: Ints, days: Ints) -> tuple[Ints, Ints]:
         """For each cell and day [c, d]: the changes up to that day, and the same each times its day."""

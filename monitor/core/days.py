@@ -17,6 +17,7 @@ _EPOCH_DAY = _EPOCH.toordinal()
 _SLOT_US = 900_000_000  # zones change their offset at quarters of an hour, today's at least: checked below
 _MICROSECOND = timedelta(microseconds=1)
 
+LAST_DAY = date.max.toordinal()
 FOR_EVER = 10_000_000  # later than any date that can be written
 
 

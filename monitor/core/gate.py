@@ -14,7 +14,7 @@ import msgspec
 
 from monitor.core import facts as f
 from monitor.core.course import Course, Episode
-from monitor.core.days import DAY_US, local_day
+from monitor.core.days import DAY_US, LAST_DAY, local_day
 from monitor.core.decision import Decision
 from monitor.core.labels import Limit, dose_above_label, limits_of
 from monitor.core.meaning import Meaning
@@ -37,9 +37,9 @@ class SiteDays(msgspec.Struct, frozen=True, gc=False):
         return local_day(instant_us, self.zone)
 
     def awaited_through(self, start: int) -> int:
-        """The last day on which a start still awaits its evidence; the day before it where nothing is registered."""
+        """The last day on which a start still awaits its evidence; none where nothing is registered."""
         if self.results_after_hours is None:
-            return start - 1
+            return 0
         return start + -(-self.results_after_hours * _HOUR_US // DAY_US)
 
 
@@ -119,7 +119,7 @@ class _Case:
         answer = self._order_on(course, order, first, self.as_of)
         if first is not None or answer.decision == "cancelled":
             return answer
-        later = sorted(day for day in self._turning_days(course, order) if day > self.as_of)
+        later = sorted(day for day in self._turning_days(course, order) if self.as_of < day <= LAST_DAY)
         for day in later:
             if self._order_on(course, order, None, day).decision != answer.decision:
                 return msgspec.structs.replace(answer, valid_until=day - 1)

@@ -14,7 +14,7 @@ import msgspec
 from monitor.core import facts as f
 from monitor.core.course import Elsewhere
 from monitor.core.facts import AnyFact, Identity, identity_of, pack, unpack
-from monitor.core.versions import Body, Settled, Standing, standing, with_body
+from monitor.core.versions import Body, Settled, Standing, body_of, standing, standing_with, with_body
 from monitor.core.vocabulary import Vocabulary
 
 SITE = b""
@@ -57,9 +57,7 @@ class History(msgspec.Struct, frozen=True):
 class Ledger:
     """Facts by patient; `add` is the only way in."""
 
-    def __init__(
-        self, vocabulary: Vocabulary, *, restamps: bool = False, settled: Settled = lambda _, __: False
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, *, restamps: bool = False, settled: Settled = lambda _: None) -> None:
         self.vocabulary = vocabulary
         self.restamps = restamps
         self.settled = settled
@@ -91,7 +89,7 @@ class Ledger:
         identity = identity_of(fact)
         known = self.identities.get(identity)
         if known is not None or isinstance(fact, f.Retraction):
-            return self._add_version(identity, known, Body(patient, fact))
+            return self._add_version(identity, known, body_of(patient, fact, self.vocabulary))
         self.identities[identity] = patient
         self._post(patient, fact)
         return True
@@ -113,10 +111,11 @@ class Ledger:
         known = self.claims.get(treatment_id)
         if known is None or known == ():
             self.claims[treatment_id] = patient
-        elif known != patient and (isinstance(known, bytes) or patient not in known):
+        elif known != patient:
             others = (known,) if isinstance(known, bytes) else known
-            self.claims[treatment_id] = tuple(sorted({*others, patient}))
-            self.touched.update(others)
+            if patient not in others:
+                self.claims[treatment_id] = tuple(sorted({*others, patient}))
+            self.touched.update(others)  # what a course is to one depends on what the facts of the others are
 
     def _link(self, patient: bytes, fact: f.Merged) -> None:
         identity = identity_of(fact)
@@ -130,8 +129,8 @@ class Ledger:
         elif isinstance(known, History):
             before = known.bodies
         else:
-            before = (Body(known, self._fact(known, identity)),)
-        bodies = with_body(before, new, self.vocabulary, restamps=self.restamps)
+            before = (body_of(known, self._fact(known, identity), self.vocabulary),)
+        bodies = with_body(before, new, restamps=self.restamps)
         if bodies is before:
             return False
         self._restand(identity, known, before, bodies)
@@ -142,7 +141,10 @@ class Ledger:
     ) -> None:
         """Let the standing body of an identity take the place of the one that stood."""
         stood = known.standing.body if isinstance(known, History) else before[0] if before else None
-        stands = standing(bodies, self.vocabulary, self.settled)
+        if isinstance(known, History) and len(bodies) > len(before):
+            stands = standing_with(known.standing, bodies, self.settled)
+        else:
+            stands = standing(bodies, self.settled)
         self.identities[identity] = History(bodies, stands)
         self._contest(identity, bodies, {body.patient for body in stands.contested})
         self.touched.update(body.patient for body in bodies)
@@ -164,6 +166,8 @@ class Ledger:
         self.sheets[patient] = Sheet(len(left), b"".join(map(pack, left)), True)
         if isinstance(fact, f.Treatment):
             treatment_id = fact.treatment_id
+            known = self.claims.get(treatment_id)
+            self.touched.update(known if isinstance(known, tuple) else ())
             if not any(isinstance(each, f.Treatment) and each.treatment_id == treatment_id for each in left):
                 self._unclaim(patient, treatment_id)
         elif isinstance(fact, f.Merged):

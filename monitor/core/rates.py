@@ -1,8 +1,8 @@
 """Rates: events per person-years with exact limits, for every cohort, AESI, window and estimator on any day.
 
 EAER is events / person-years x 100, EAIR patients with a first event / person-years through that event's day x 100.
-Limits are Garwood's exact Poisson limits (chi-square quantiles; Garwood 1936, Biometrika 28:437-442), which all 45
-published intervals of our references with events, person-years and limits agree with.
+Limits are Garwood's exact Poisson limits (chi-square quantiles; Garwood 1936, Biometrika 28:437-442); every published
+interval among our references that comes with events and person-years agrees with them to the printed digit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ DAYS_PER_YEAR = 365.25
 Floats = NDArray[np.float64]
 
 
+_TABLED = 1 << 16  # of larger counts each is computed: a table of them would be for nobody
+
+
 class PoissonLimits:
     """Exact limits for a count, kept in a table: they depend on the count alone."""
 
@@ -37,15 +40,20 @@ class PoissonLimits:
         if counts.size and counts.min() < 0:
             raise ValueError(f"a count cannot be negative: {counts.min()}")
         top = int(counts.max(initial=0))
+        if top > _TABLED:
+            return self._limits(counts)
         if top >= len(self._lower):
             self._extend(max(64, 2 * top))
         return self._lower[counts], self._upper[counts]
 
     def _extend(self, size: int) -> None:
-        events = np.arange(size + 1)
+        self._lower, self._upper = self._limits(np.arange(size + 1))
+
+    def _limits(self, events: Ints) -> tuple[Floats, Floats]:
+        """Lower and upper limits of counts, computed."""
         lower = special.gammaincinv(np.maximum(events, 1), self.tail)
-        self._lower = np.where(events == 0, 0.0, lower)
-        self._upper = np.asarray(special.gammainccinv(events + 1, self.tail), np.float64)
+        upper = np.asarray(special.gammainccinv(events + 1, self.tail), np.float64)
+        return np.where(events == 0, 0.0, lower), upper
 
 
 @dataclass(frozen=True, slots=True)

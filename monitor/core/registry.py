@@ -126,6 +126,14 @@ class Registry:
                 return entry
         return None
 
+    def entry_on(self, site: str, day: int) -> SiteEntry | None:
+        """What holds for a site on a day; a site that a version has dropped keeps what was said of it last."""
+        begun = [one for one in self.versions if one.registry.effective_from.toordinal() <= day] or [self.versions[0]]
+        known = [one.sites[site] for one in begun if site in one.sites] or [
+            one.sites[site] for one in self.versions if site in one.sites
+        ][:1]
+        return _entry(site, known[-1]) if known else None
+
     @cached_property
     def _history(self) -> dict[str, tuple[tuple[float, SiteEntry | None], ...]]:
         """Per site (instant from which it holds, entry) of each version, the latest first."""

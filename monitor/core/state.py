@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from monitor.core import facts as f
-from monitor.core.canonical import canonical_body
 from monitor.core.contribution import UNASSESSABLE, Contribution, Contributions
 from monitor.core.cube import Cube
+from monitor.core.days import instant
 from monitor.core.decision import Decision
 from monitor.core.decode import Decoded, Rejection, decode, normalise
 from monitor.core.facts import AnyFact, FactWriter
@@ -20,7 +20,7 @@ from monitor.core.record import record_of
 from monitor.core.registry import Feed, Registry, SiteEntry
 from monitor.core.rows import DAY_BITS
 from monitor.core.screening import Waiver
-from monitor.core.versions import Body
+from monitor.core.versions import Body, patients_of
 from monitor.core.vocabulary import Vocabulary
 
 
@@ -32,6 +32,7 @@ class Settlement:
     event_id: str
     digest: str
     at: int
+    action_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Taken:
     rejections: list[tuple[int, Rejection]]  # (place in the batch, why)
     decisions: list[Decision]
     draft: Ledger
+    generation: int  # of the state it was taken from
     assessed: list[tuple[tuple[bytes, ...], Contribution]]
 
 
@@ -109,20 +111,31 @@ class SiteState:
         self.site = site
         self.on_fault = on_fault
         self.intake = intake
-        self.entry = entry
-        self.days = _site_days(entry)
+        self._be(entry)
         self.writer = FactWriter(intake.vocabulary, self.pseudonym)
         restamps = entry is not None and entry.restamps
         self.ledger = Ledger(intake.vocabulary, restamps=restamps, settled=self._settled)
         self.signs = Signs()
+        self.generation = 0
         self.gate: Gate | None = None
         self.contributions: Contributions | None = None
         self.cube: Cube | None = None
         self._contributed: dict[bytes, Contribution] = {}
         self._keyed = keyed_digest(intake.key)
+        self._id_rules = entry  # in force when the message was recorded that is being admitted
+        self._one_version = intake.registry is None or len(intake.registry.versions) == 1
 
-    def judge_by(self, judgement: Judgement, *, with_cube: bool = True) -> None:
-        """Judge everything anew by these policies: a new policy is a replay. Only those who show rates need a cube."""
+    def _be(self, entry: SiteEntry | None) -> None:
+        self.entry = entry
+        self.days = _site_days(entry)
+
+    def judge_by(self, judgement: Judgement, *, entry: SiteEntry | None = None, with_cube: bool = True) -> None:
+        """Judge everything anew by these policies, and by what the registry says of the site now (`entry`, if given).
+
+        A new policy is a replay. Only those who show rates need a cube.
+        """
+        if entry is not None:
+            self._be(entry)
         self.gate = Gate(judgement.policies, self.days, judgement.waivers)
         self.contributions = judgement.contributions
         self.cube = Cube(judgement.contributions.rows, judgement.contributions.cells) if with_cube else None
@@ -133,26 +146,31 @@ class SiteState:
 
     def pseudonym(self, patient_id: str) -> bytes:
         """The keyed pseudonym of a patient of this site: HMAC-SHA-256 of site and normalised id, 16 bytes."""
-        return self._keyed(f"{self.site}\0{normalise(patient_id, self.entry)}".encode())[:16]
+        return self._keyed(f"{self.site}\0{normalise(patient_id, self._id_rules)}".encode())[:16]
 
     def digest(self, body: Body) -> str:
-        """The keyed digest by which a person names the body that settles a conflict."""
-        text = canonical_body(body.fact, self.intake.vocabulary)
-        return self._keyed(body.patient + b"\0" + text).hex()
+        """The keyed digest by which a person names the body that settles a conflict; of its patient fields too."""
+        return self._keyed(b"\0".join((*patients_of(body), body.canonical))).hex()
 
-    def _settled(self, body: Body, contested: tuple[Body, ...]) -> bool:
-        """A body that was recorded after the settlement opens the conflict anew."""
-        known_at = max(each.fact.last_recorded for each in contested)
-        return any(
-            (each.source, each.event_id) == (body.fact.source, body.fact.event_id)
-            and known_at <= each.at
-            and each.digest == self.digest(body)
+    def _settled(self, contested: tuple[Body, ...]) -> Body | None:
+        """What a person said last; a body that was recorded after that opens the conflict anew."""
+        fact = contested[0].fact
+        known_at = max(body.fact.last_recorded for body in contested)
+        by_digest = {self.digest(body): body for body in contested} if self.intake.settlements else {}
+        words = [
+            (each.at, each.action_id, each.digest)
             for each in self.intake.settlements
-        )
+            if (each.source, each.event_id) == (fact.source, fact.event_id)
+            and known_at <= each.at
+            and each.digest in by_digest
+        ]
+        return by_digest[max(words)[2]] if words else None
 
     def admit(self, decoded: Decoded) -> tuple[bytes, AnyFact]:
         """A validated message as pseudonym and fact."""
         message = decoded.message
+        if not self._one_version and self.intake.registry is not None:
+            self._id_rules = self.intake.registry.entry(self.site, instant(message.recorded_at))
         patient_id = message.__dict__.get("patient_id")  # a missing attribute of a model costs more than all the rest
         return SITE if patient_id is None else self.pseudonym(patient_id), self.writer.fact(message)
 
@@ -184,10 +202,16 @@ class SiteState:
             contribution, decided = self._assess(draft, members, as_of)
             assessed.append((members, contribution))
             decisions += decided
-        return Taken(facts, duplicates, signs, rejections, decisions, draft, assessed)
+        return Taken(facts, duplicates, signs, rejections, decisions, draft, self.generation, assessed)
 
     def apply(self, taken: Taken) -> None:
-        """Keep what a batch came to; to be called once it is safely stored."""
+        """Keep what a batch came to; to be called once it is safely stored.
+
+        Raises ValueError if another batch was applied since it was taken, or this one already: it would undo the other.
+        """
+        if taken.generation != self.generation:
+            raise ValueError("the batch was taken from an earlier state; take its messages again")
+        self.generation += 1
         self.signs.add(taken.signs)
         taken.draft.settle()
         for members, contribution in taken.assessed:

@@ -21,6 +21,7 @@ class Body(NamedTuple):
 
     patient: bytes
     fact: AnyFact
+    canonical: bytes  # the body without its patient fields: what bodies are compared by
 
 
 class Standing(NamedTuple):
@@ -32,27 +33,29 @@ class Standing(NamedTuple):
     superseded: int
 
 
-Settled = Callable[[Body, tuple[Body, ...]], bool]
-"""Says whether a person settled the conflict among these bodies in favour of this one."""
+Settled = Callable[[tuple[Body, ...]], Body | None]
+"""The body in favour of which a person settled the conflict among these, if anybody did."""
 
 
-def same_body(one: Body, other: Body, vocabulary: Vocabulary) -> bool:
+def body_of(patient: bytes, fact: AnyFact, vocabulary: Vocabulary) -> Body:
+    return Body(patient, fact, canonical_body(fact, vocabulary))
+
+
+def same_body(one: Body, other: Body) -> bool:
     """Whether two messages of one identity repeat each other, patient fields included; retractions are one body."""
-    if one.fact.version != other.fact.version or isinstance(one.fact, Retraction) != isinstance(other.fact, Retraction):
+    if one.canonical != other.canonical:  # it holds the version, and whether it retracts
         return False
-    if isinstance(one.fact, Retraction):
-        return True
-    return _patients(one) == _patients(other) and _canonical(one, vocabulary) == _canonical(other, vocabulary)
+    return isinstance(one.fact, Retraction) or patients_of(one) == patients_of(other)
 
 
-def with_body(bodies: tuple[Body, ...], new: Body, vocabulary: Vocabulary, *, restamps: bool) -> tuple[Body, ...]:
+def with_body(bodies: tuple[Body, ...], new: Body, *, restamps: bool) -> tuple[Body, ...]:
     """The bodies of an identity after one more message; the very same tuple where it changes nothing."""
     for at, known in enumerate(bodies):
-        if same_body(known, new, vocabulary):
+        if same_body(known, new):
             merged = _repeated(known.fact, new.fact, restamps)
             if merged is known.fact:
                 return bodies
-            return (*bodies[:at], Body(known.patient, merged), *bodies[at + 1 :])
+            return (*bodies[:at], known._replace(fact=merged), *bodies[at + 1 :])
     return (*bodies, new)
 
 
@@ -65,25 +68,35 @@ def _repeated(known: AnyFact, new: AnyFact, restamps: bool) -> AnyFact:
     return msgspec.structs.replace(known, first_recorded=first, last_recorded=last)
 
 
-def standing(bodies: tuple[Body, ...], vocabulary: Vocabulary, settled: Settled) -> Standing:
+def standing(bodies: tuple[Body, ...], settled: Settled) -> Standing:
     """Which of the bodies of one identity stands; a pure function of their set."""
-
-    def rank(body: Body) -> tuple[int, int, bool, bytes]:
-        fact = body.fact
-        return fact.version or 0, fact.last_recorded, isinstance(fact, Retraction), _canonical(body, vocabulary)
-
-    ranked = sorted(((rank(body), body) for body in bodies), key=lambda pair: (pair[0], _patients(pair[1])))
+    ranked = sorted(((_rank(body), body) for body in bodies), key=lambda pair: (pair[0], patients_of(pair[1])))
     top_rank, top = ranked[-1]
     tied = [body for each, body in ranked if each == top_rank]
     rivals = [body for each, body in ranked if body is not top and _conflict(top, body, each[1] == top_rank[1])]
     contested = (top, *rivals) if rivals else ()
-    chosen = next((body for body in contested if settled(body, contested)), None)
+    chosen = settled(contested) if contested else None
     superseded = len(bodies) - 1 - len(rivals)
     if chosen is not None:
         return Standing(chosen, (), len(rivals), superseded)
     if len(tied) > 1:
         return Standing(None, contested, len(contested), superseded)
     return Standing(top, contested, len(rivals), superseded)
+
+
+def standing_with(before: Standing, bodies: tuple[Body, ...], settled: Settled) -> Standing:
+    """`standing` after the last of `bodies` came; a plainly later version stands without a look at all the others."""
+    new, old = bodies[-1].fact, before.body.fact if before.body is not None else None
+    if old is not None and (old.version is None) == (new.version is None):
+        later = new.last_recorded > old.last_recorded if new.version is None else new.version > (old.version or 0)
+        if later:
+            return Standing(bodies[-1], (), 0, len(bodies) - 1)
+    return standing(bodies, settled)
+
+
+def _rank(body: Body) -> tuple[int, int, bool, bytes]:
+    fact = body.fact
+    return fact.version or 0, fact.last_recorded, isinstance(fact, Retraction), body.canonical
 
 
 def _conflict(top: Body, other: Body, same_time: bool) -> bool:
@@ -95,9 +108,6 @@ def _conflict(top: Body, other: Body, same_time: bool) -> bool:
     return top.fact.version == other.fact.version
 
 
-def _patients(body: Body) -> tuple[bytes, bytes]:
+def patients_of(body: Body) -> tuple[bytes, bytes]:
+    """The patient fields of a body."""
     return body.patient, body.fact.other if isinstance(body.fact, Merged) else b""
-
-
-def _canonical(body: Body, vocabulary: Vocabulary) -> bytes:
-    return canonical_body(body.fact, vocabulary)

@@ -6,12 +6,14 @@ what a code means once per distinct concept instead of once per message, and a p
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from schemas.parts import Concept, Dose
+
+_EXACTLY = Context(prec=200_000, Emax=MAX_EMAX, Emin=MIN_EMIN)  # digits of two numbers of the longest message
 
 Coding = tuple[str, str]
 """(system, code)"""
@@ -25,6 +27,7 @@ class Vocabulary:
         self.codings: list[Codings] = []
         self.doses: list[tuple[Decimal, Decimal]] = []
         self.daily_mg: list[Fraction] = []
+        self.daily_text: list[str] = []  # as rows of cohorts print it
         self._concept_index: dict[Codings, int] = {}
         self._single_index: dict[Coding, int] = {}
         self._dose_index: dict[tuple[Decimal, Decimal], int] = {}
@@ -56,6 +59,7 @@ class Vocabulary:
             known = self._dose_index[key] = len(self.doses)
             self.doses.append(key)
             self.daily_mg.append(Fraction(dose.amount) * Fraction(dose.per_day))
+            self.daily_text.append(decimal_text(_EXACTLY.multiply(dose.amount, dose.per_day)))
         return known
 
 
@@ -63,12 +67,3 @@ def decimal_text(value: Decimal) -> str:
     """The shortest plain decimal of a number: `15`, `2.5`, never an exponent."""
     text = format(value, "f")
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
-
-
-def fraction_text(value: Fraction) -> str:
-    """A daily dose, a product of two decimals and so a finite decimal, in its shortest plain form."""
-    places = 0
-    while (value * 10**places).denominator != 1:
-        places += 1
-    digits = str(int(value * 10**places)).rjust(places + 1, "0")
-    return f"{digits[:-places]}.{digits[-places:]}" if places else digits

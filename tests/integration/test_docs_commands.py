@@ -91,13 +91,14 @@ def test_the_yaml_of_the_policy_page_is_sound(tmp_path: Path) -> None:
     assert load_registry([tmp_path / "sites.yaml"]).names == {"lisbon"}
     old = default_policy_path()
     shutil.copytree(old.parent, tmp_path, dirs_exist_ok=True)
-    text, replaced = re.subn(r"(?m)^ +- \{if: \{igra: positive\}, +finding: positive, .*$", rows, text_of(old))
+    asking = r"(?m)(^ +- \{if: \{(igra|tst): positive\}, +finding: positive, +ask_for: chest_xray\}.*\n){2}"
+    text, replaced = re.subn(asking, f"{rows}\n", text_of(old))
     assert replaced == 1
     (tmp_path / "policy.yaml").write_text(text, encoding="utf-8")
     (policy,) = load_policies([tmp_path / "policy.yaml"])
-    assert [row.if_ for row in policy.screening["tuberculosis"].rows][1:3] == [
-        {"igra": "positive", "chest_xray": "negative"},
-        {"igra": "positive"},
+    assert [(row.if_, row.treated_after_days) for row in policy.screening["tuberculosis"].rows][3:5] == [
+        ({"igra": "positive"}, 30),
+        ({"tst": "positive"}, 30),
     ]
 
 

@@ -45,7 +45,7 @@ class Listener(Desk):
 
     def starts(self, *arguments: str | Path, code: int = 0) -> str:
         """The same in a process of its own."""
-        env = os.environ | {"JAKWATCH_DEBUG": "1"}
+        env = os.environ | {"JAKWATCH_DEBUG": "1", "PYTHONPATH": str(PROJECT)}
         command = [sys.executable, *map(str, arguments)]
         result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, env=env)
         assert result.returncode == code, result.stderr[-2_000:]

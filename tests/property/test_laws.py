@@ -6,6 +6,7 @@ import json
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +18,12 @@ from monitor.core.gate import CompiledPolicy
 from monitor.core.meaning import Meaning
 from monitor.core.policy import PolicyDocument
 from monitor.core.rates import Rates, SiteCounts
-from monitor.core.registry import Registry
+from monitor.core.registry import Registry, RegistryDocument
 from monitor.core.rows import Rows
 from monitor.core.state import Intake, Judgement, SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.replay import Question, replay_lines
+from tests.property.conftest import sites_document
 from tests.property.histories import DAY0, as_lines, histories, messages, screened_starts
 
 HEPATITIS_C = 2  # the place of its test among the results
@@ -38,11 +40,12 @@ def numbers(result: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key != "messages"}
 
 
-def state_of(policy: PolicyDocument) -> SiteState:
+def state_of(policy: PolicyDocument, registry: Registry | None = None) -> SiteState:
     vocabulary = Vocabulary()
     meaning = Meaning(policy, vocabulary)
     contributions = Contributions(policy, meaning, LevelSets(), Rows())
-    state = SiteState("lisbon", Intake(vocabulary))
+    entry = registry.entry_on("lisbon", AS_OF) if registry else None
+    state = SiteState("lisbon", Intake(vocabulary, registry), entry)
     state.judge_by(Judgement((CompiledPolicy(policy, meaning),), contributions))
     return state
 
@@ -77,6 +80,36 @@ def test_law_1_batches_come_to_what_a_replay_comes_to(policy: PolicyDocument, li
     for row in whole["decisions"]:
         if "treatment_of_two_patients" not in row["reasons"]:  # two people answer for it
             assert latest[row["treatment_id"], row["kind"]] == row["decision"]
+
+
+@pytest.mark.parametrize("restamps", [False, True])
+@given(lines=histories(), size=st.integers(1, 12))
+def test_law_1_batches_of_a_registered_site_list_what_a_replay_lists(
+    policy: PolicyDocument, restamps: bool, lines: list[bytes], size: int
+) -> None:
+    registry = Registry((RegistryDocument.model_validate(sites_document(restamps)),))
+    state = state_of(policy, registry)
+    for at in range(0, len(lines), size):
+        state.apply(state.take(lines[at : at + size], AS_OF))
+    whole = replayed(lines, policy, registry)
+    assert state.cube is not None
+    assert rates_of(state) == whole["rates"]
+    assert {name: state.cube.tallies[name] for name in ("imputed", "waiting")} == {
+        name: whole[name] for name in ("imputed", "waiting")
+    }
+    outside = state.cube.placed_outside(state.observed_from, state.observed_end(), AS_OF)
+    assert outside == whole["unplaced"].get("not_observed", 0)
+    assert state.cube.lost_on(AS_OF) == whole["lost_to_follow_up"]
+
+
+@given(lines=histories())
+def test_a_batch_is_applied_once_and_to_the_state_it_was_taken_from(policy: PolicyDocument, lines: list[bytes]) -> None:
+    state = state_of(policy)
+    one, other = state.take(lines, AS_OF), state.take(lines[:1], AS_OF)
+    state.apply(one)
+    for late in (one, other):
+        with pytest.raises(ValueError, match="take its messages again"):
+            state.apply(late)
 
 
 @given(lines=histories())

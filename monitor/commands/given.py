@@ -1,0 +1,42 @@
+"""What a person gives on the command line, checked; and what is wrong use rather than a bug."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from monitor.core.days import day_of
+from monitor.files import FileProblem
+from monitor.problems import PolicyError
+from schemas.parts import SITE_PATTERN
+
+_DAY = re.compile("[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}")  # of the years a message may have been recorded in
+
+
+@contextmanager
+def what_a_person_can_mend() -> Iterator[None]:
+    """A file that cannot be read or used is wrong use, told by its own words; they hold no value of a message."""
+    try:
+        yield
+    except (FileProblem, PolicyError) as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def given_site(text: str) -> str:
+    """A site name; anything else is wrong use."""
+    if not re.fullmatch(SITE_PATTERN, text):
+        raise click.BadParameter("allowed are 1 to 40 of a-z, 0-9 and -, not beginning with -", param_hint="--site")
+    return text
+
+
+def given_day(text: str) -> int:
+    """A day, as ordinal; anything else is wrong use."""
+    try:
+        if _DAY.fullmatch(text):
+            return day_of(text)
+    except ValueError:
+        pass
+    raise click.BadParameter("must be a day like 2026-06-30, of the years 1000 to 8999", param_hint="--as-of")
