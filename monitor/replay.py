@@ -65,12 +65,12 @@ class Row(NamedTuple):
 
 
 class OpenConflict(NamedTuple):
-    """An identity in conflict: the bodies that claim it, as (digest, instant of recording)."""
+    """An identity in conflict: the bodies that claim it, as (digest, type, outcome, instant of recording)."""
 
     site: str
     source: str | None
     event_id: str
-    bodies: list[tuple[str, int]]
+    bodies: list[tuple[str, str, str | None, int]]
 
 
 @dataclass(slots=True)
@@ -257,7 +257,10 @@ _LISTED = ("site", "what", "treatment_id", "event_id")
 
 def conflict_row(conflict: OpenConflict) -> dict[str, Any]:
     """A conflict as printed: with its digests a person can settle it (action `settle_conflict`)."""
-    bodies = [{"digest": digest, "recorded_at": moment_of(at).isoformat()} for digest, at in conflict.bodies]
+    bodies = [
+        {"digest": digest, "type": kind, "outcome": outcome, "recorded_at": moment_of(at).isoformat()}
+        for digest, kind, outcome, at in conflict.bodies
+    ]
     return {"site": conflict.site, "source": conflict.source, "event_id": conflict.event_id, "bodies": bodies}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -296,11 +297,11 @@ class SiteState:
         counts["duplicate"] = self.signs.messages - bodies
         return counts
 
-    def open_conflicts(self) -> Iterator[tuple[str | None, str, list[tuple[str, int]]]]:
-        """(source, event_id, bodies as digest and instant of recording) of each identity in conflict."""
+    def open_conflicts(self) -> Iterator[tuple[str | None, str, list[tuple[str, str, str | None, int]]]]:
+        """(source, event_id, bodies) of each identity in conflict; a body is (digest, type, outcome, instant)."""
         for known in self.ledger.identities.values():
             if isinstance(known, History) and known.standing.contested:
-                bodies = sorted((self.digest(body), body.fact.last_recorded) for body in known.standing.contested)
+                bodies = sorted((self.digest(body), *_told(body)) for body in known.standing.contested)
                 fact = known.standing.contested[0].fact
                 yield fact.source, fact.event_id, bodies
 
@@ -311,6 +312,12 @@ class SiteState:
 
 
 _NO_LIMIT = (1 << DAY_BITS) - 1  # later than any day that can be written
+
+
+def _told(body: Body) -> tuple[str, str | None, int]:
+    """What tells the bodies of a conflict apart, without a word of the hospital's own: type, outcome, when recorded."""
+    fields = json.loads(body.canonical)
+    return fields["type"], fields.get("outcome"), body.fact.last_recorded
 
 
 def _site_days(entry: SiteEntry | None) -> SiteDays:
