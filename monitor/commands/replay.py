@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monitor import faults
 from monitor.commands.given import given_day, given_site, what_a_person_can_mend
 from monitor.core.days import instant
 from monitor.files import FileProblem, read_lines, read_registry, total_bytes
@@ -96,11 +97,17 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
             site=None if site is None else given_site(site),
             as_of=None if as_of is None else given_day(as_of),
             known_at=None if known_at is None else _instant(known_at),
+            on_fault=_tell_of_fault,
         )
         if question.known_at is not None:
             click.echo("--known-at goes by recorded_at: files do not say when a message was received.", err=True)
         result = _replayed(files, question, jobs)
     _print(result, form, rows)
+
+
+def _tell_of_fault(fault: Exception) -> None:
+    """Where the core failed on a person, who is then held and counted as unassessable; never the exception's text."""
+    click.echo(f"jakwatch: a bug left a patient unassessable: {faults.summary(fault)}", err=True)
 
 
 def _replayed(files: tuple[str, ...], question: Question, jobs: int) -> dict[str, Any]:
