@@ -39,12 +39,26 @@ class Overlay(dict[K, V]):
         self.clear()
 
 
+_PIECE = 1 << 14  # bytes
+
+
 class Sheet(msgspec.Struct, frozen=True, gc=False):
     """The standing facts of one pseudonym, packed."""
 
     count: int = 0
     packed: bytes = b""
     versioned: bool = False  # an identity of it has several bodies
+    earlier: tuple[bytes, ...] = ()  # full pieces of a long sheet, so that a new fact does not copy them
+
+    def facts(self) -> list[AnyFact]:
+        return unpack(b"".join((*self.earlier, self.packed)) if self.earlier else self.packed, self.count)
+
+    def plus(self, fact: AnyFact, versioned: bool) -> Sheet:
+        """The sheet with a further fact."""
+        full = len(self.packed) > _PIECE
+        packed = pack(fact) if full else self.packed + pack(fact)
+        earlier = (*self.earlier, self.packed) if full else self.earlier
+        return Sheet(self.count + 1, packed, self.versioned or versioned, earlier)
 
 
 class History(msgspec.Struct, frozen=True):
@@ -100,7 +114,7 @@ class Ledger:
         if sheet is None:
             self.sheets[patient] = Sheet(1, pack(fact), versioned)
         else:
-            self.sheets[patient] = Sheet(sheet.count + 1, sheet.packed + pack(fact), sheet.versioned or versioned)
+            self.sheets[patient] = sheet.plus(fact, versioned)
         self.touched.add(patient)
         if isinstance(fact, f.Treatment):
             self._claim(patient, fact.treatment_id)
@@ -199,7 +213,7 @@ class Ledger:
     def facts(self, patient: bytes) -> list[AnyFact]:
         """The standing facts of one pseudonym, in no order."""
         sheet = self.sheets.get(patient)
-        return unpack(sheet.packed, sheet.count) if sheet else []
+        return sheet.facts() if sheet else []
 
     def _fact(self, patient: bytes, identity: Identity) -> AnyFact:
         return next(fact for fact in self.facts(patient) if identity_of(fact) == identity)
