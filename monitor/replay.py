@@ -156,7 +156,7 @@ class Replayer:
         share.messages.update(state.classes())
         share.tallies.update(cube.tallies)
         share.tallies["conflicts"] += state.conflicts()
-        share.listed += [(state.site, *each) for each in cube.listed.elements()]
+        share.listed += [(state.site, *each) for each in state.listed()]
         share.open_conflicts += [OpenConflict(state.site, *each) for each in state.open_conflicts()]
         end = state.observed_end()
         share.tallies["not_observed"] += cube.placed_outside(state.observed_from, end, as_of)

@@ -35,11 +35,20 @@ class Contribution(msgspec.Struct, frozen=True, gc=False):
     tallies: tuple[tuple[str, int], ...] = ()
     unmapped: tuple[tuple[str, int], ...] = ()  # (kind, concept) of each occurrence
     spread: tuple[tuple[int, ...], ...] = ()  # events at risk on several days, by AESI: their days
-    listed: tuple[tuple[str, str, str], ...] = ()  # (what, treatment_id, event_id) of facts without effect
+    listed: bytes = b""  # facts without effect, packed: see `listed_in`
     steps: tuple[tuple[int, int, int, int], ...] = ()  # (AESI, level set, day of the first event, risk - exposed days)
 
 
 UNASSESSABLE = Contribution(tallies=(("unassessable", 1),))
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[str, str, str]]).decode
+
+
+def listed_in(contribution: Contribution) -> list[tuple[str, str, str]]:
+    """(what, treatment_id, event_id) of each fact of a record that has no effect."""
+    return _unpack(contribution.listed) if contribution.listed else []
 
 
 class Contributions:
@@ -118,7 +127,8 @@ class _Counting:
         self._tally()
         unmapped = self._concepts()
         tallies = tuple(sorted(self.tallies.items()))
-        listed = tuple(each for course in self.record.courses.values() for each in course.without_effect())
+        without_effect = [each for course in self.record.courses.values() for each in course.without_effect()]
+        listed = _pack(without_effect) if without_effect else b""
         steps = tuple(self.steps)
         return Contribution(self.markers.tobytes(), tallies, unmapped, tuple(self.spread), listed, steps)
 

@@ -57,7 +57,6 @@ class Cube:
         self.tallies: Counter[str] = Counter()
         self.unmapped: Counter[tuple[str, int]] = Counter()
         self.spread: Counter[tuple[int, ...]] = Counter()
-        self.listed: Counter[tuple[str, str, str]] = Counter()
         self.steps: Counter[tuple[int, int, int, int]] = Counter()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -86,8 +85,6 @@ class Cube:
             self.unmapped[occurrence] += sign
         for days in contribution.spread:
             self.spread[days] += sign
-        for each in contribution.listed:
-            self.listed[each] += sign
         for step in contribution.steps:
             self.steps[step] += sign
 

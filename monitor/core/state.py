@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from monitor.core import facts as f
-from monitor.core.contribution import UNASSESSABLE, Contribution, Contributions
+from monitor.core.contribution import UNASSESSABLE, Contribution, Contributions, listed_in
 from monitor.core.cube import Cube
 from monitor.core.days import instant
 from monitor.core.decision import Decision
@@ -304,6 +304,11 @@ class SiteState:
                 bodies = sorted((self.digest(body), *_told(body)) for body in known.standing.contested)
                 fact = known.standing.contested[0].fact
                 yield fact.source, fact.event_id, bodies
+
+    def listed(self) -> Iterator[tuple[str, str, str]]:
+        """(what, treatment_id, event_id) of each standing fact that has no effect."""
+        for contribution in self._contributed.values():
+            yield from listed_in(contribution)
 
     def conflicts(self) -> int:
         """Identities in conflict that nobody has settled."""
