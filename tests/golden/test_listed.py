@@ -34,16 +34,20 @@ def changed(event_id: str, on: str) -> dict[str, Any]:
     return fact("changed", event_id, changed_on=on, dose=MG_15)
 
 
+MARCH = started("s", "2025-03-01")
+APRIL = stopped("e", "2025-04-01")
+
+
 @pytest.mark.parametrize(
     ("facts", "what"),
     [
-        ([started("s", "2025-03-01"), stopped("e", "2025-04-01")], {}),
-        ([started("s", "2025-03-01"), started("s2", "2025-03-10")], {"s2": "start_while_running"}),
-        ([started("s", "2025-03-01"), stopped("e", "2025-04-01"), started("s2", "2025-04-01")], {"s2": "start_while_running"}),
-        ([started("s", "2025-03-01"), stopped("e", "2025-02-01")], {"e": "stop_before_start"}),
-        ([started("s", "2025-03-01"), stopped("e", "2025-04-01"), stopped("e2", "2025-05-01")], {"e2": "stop_while_stopped"}),
-        ([stopped("e", "2025-04-01"), changed("c", "2025-03-01")], {"e": "stop_without_start", "c": "change_without_start"}),
-        ([started("s", "2025-03-01"), changed("c", "2025-02-01")], {"c": "change_without_effect"}),
+        ([MARCH, APRIL], {}),
+        ([MARCH, started("s2", "2025-03-10")], {"s2": "start_while_running"}),
+        ([MARCH, APRIL, started("s2", "2025-04-01")], {"s2": "start_while_running"}),
+        ([MARCH, stopped("e", "2025-02-01")], {"e": "stop_before_start"}),
+        ([MARCH, APRIL, stopped("e2", "2025-05-01")], {"e2": "stop_while_stopped"}),
+        ([APRIL, changed("c", "2025-03-01")], {"e": "stop_without_start", "c": "change_without_start"}),
+        ([MARCH, changed("c", "2025-02-01")], {"c": "change_without_effect"}),
     ],
 )  # fmt: skip
 def test_a_fact_without_effect_is_listed(facts: list[dict[str, Any]], what: dict[str, str]) -> None:
