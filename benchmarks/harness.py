@@ -136,7 +136,10 @@ class _Child:
             self.is_ready = True
 
     def begin(self) -> None:
-        self.pipe.send(True)
+        try:
+            self.pipe.send(True)
+        except OSError:
+            raise self._failure() from None
 
     def answer(self) -> Measurement:
         self.wait_until_ready()
@@ -151,8 +154,11 @@ class _Child:
     def _receive(self) -> Any:
         try:
             return self.pipe.recv()
-        except EOFError:
-            raise CaseFailed(f"{self.name}: the measured process ended early; see above for its reason") from None
+        except (EOFError, OSError):
+            raise self._failure() from None
+
+    def _failure(self) -> CaseFailed:
+        return CaseFailed(f"{self.name}: the measured process ended early; see above for its reason")
 
     def end(self) -> None:
         self.pipe.close()

@@ -26,6 +26,7 @@ from monitor.core.record import Record
 from monitor.core.rows import DAY_BITS, Cells, Measure, Rows
 
 FULL_DATE = len("YYYY-MM-DD")
+_MANY = 8  # pieces, from which a set finds one sooner than a look at each
 
 
 class Contribution(msgspec.Struct, frozen=True, gc=False):
@@ -145,7 +146,8 @@ class _Counting:
 
     def _difference(self, measure: Measure, of: int, pieces: list[Piece], known: list[Piece]) -> None:
         """The pieces, given that `known` is counted elsewhere: for most patients one piece or none."""
-        for away, which, other in ((0, pieces, known), (1, known, pieces)):
+        for away, which, others in ((0, pieces, known), (1, known, pieces)):
+            other = set(others) if len(others) > _MANY else others
             for piece in which:
                 if piece[2] and piece not in other:
                     self._span(measure, of, piece, away)

@@ -7,6 +7,7 @@ taken again. Nobody is followed beyond death or last contact plus grace.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -58,7 +59,9 @@ class Exposure(msgspec.Struct, frozen=True, gc=False):
 
     def is_at_risk(self, tail_class: int, day: int) -> bool:
         """At risk under any known drug, whatever the cohorts."""
-        return any(first <= day < end for first, end in self.any_drug[tail_class])
+        spans = self.any_drug[tail_class]
+        at = bisect_right(spans, (day, FOR_EVER)) - 1
+        return at >= 0 and day < spans[at][1]
 
     def earliest_at_risk(self, tail_class: int, first: int, last: int) -> int | None:
         """The earliest such day from `first` through `last`."""
@@ -95,7 +98,7 @@ class Exposures:
                 continue
             tails = [piece for each in taken for piece in situations.tail(each, by_drug[each.drug], limit, taken)]
             at_risk.append(disjoint(exposed + tails, self.cohorts.sets))
-            any_drug.append([_followed(each, by_drug[each.drug], limit) for each in taken])
+            any_drug.append(_joined([_followed(each, by_drug[each.drug], limit) for each in taken]))
         return Exposure(disjoint(exposed, self.cohorts.sets), at_risk, any_drug, first_dose)
 
     def _known(self, record: Record) -> Iterable[Taken]:
@@ -179,6 +182,19 @@ def _followed(taken: Taken, tail_days: int, limit: int) -> tuple[int, int]:
     return episode.first, min(end, limit)
 
 
+def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same days as spans in order that do not overlap."""
+    if len(spans) == 1:
+        return spans
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(spans):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        elif first < end:
+            joined.append((first, end))
+    return joined
+
+
 def disjoint(pieces: list[Piece], sets: LevelSets) -> list[Piece]:
     """The same days as pieces that do not overlap, in order; where some did, their sets are united."""
     pieces = sorted(piece for piece in pieces if piece[0] < piece[1])
@@ -186,16 +202,23 @@ def disjoint(pieces: list[Piece], sets: LevelSets) -> list[Piece]:
         return pieces
     days = sorted({day for first, end, _ in pieces for day in (first, end)})
     united: list[Piece] = []
+    running: list[Piece] = []
+    waiting = iter([*pieces, (FOR_EVER, FOR_EVER, 0)])
+    coming = next(waiting)
     for first, end in pairwise(days):
-        here = [levels for a, b, levels in pieces if a <= first and end <= b]
-        if here:
-            both = here[0]
-            for levels in here[1:]:
+        running = [piece for piece in running if piece[1] > first]
+        while coming[0] <= first:
+            running.append(coming)
+            coming = next(waiting)
+        if running:
+            both = running[0][2]
+            for _, _, levels in running[1:]:
                 both = sets.union(both, levels)
             united.append((first, end, both))
     return united
 
 
 def level_set_on(pieces: list[Piece], day: int) -> int:
-    """The level set of the piece a day lies in; 0 outside all."""
-    return next((levels for first, end, levels in pieces if first <= day < end), 0)
+    """The level set of the piece a day lies in, of pieces in order that do not overlap; 0 outside all."""
+    at = bisect_right(pieces, (day, FOR_EVER, 0)) - 1
+    return pieces[at][2] if at >= 0 and day < pieces[at][1] else 0

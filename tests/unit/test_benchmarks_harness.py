@@ -55,3 +55,5 @@ def test_side_by_side_gives_each_repetition_a_process_of_its_own(tmp_path: Path)
 def test_a_process_that_ends_early_is_a_failure_with_the_name_of_its_case(tmp_path: Path) -> None:
     with pytest.raises(CaseFailed, match="broken"):
         kept([Case("broken", failing, {})], Setting(tmp_path))
+    with pytest.raises(CaseFailed, match="broken"):
+        side_by_side(Case("broken", failing, {}), Setting(tmp_path), at_once=3)
