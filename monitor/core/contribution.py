@@ -226,6 +226,7 @@ class _Counting:
         """The events of one AESI in every cohort at risk on their day, and what the first of a cohort ends."""
         pieces = self.at_risk[self.rules.tails.class_of[aesi]]
         seen = 0
+        firsts: list[tuple[int, int]] = []  # (day, the levels whose first event it is)
         sets, rows = self.rules.sets, self.rules.rows
         if len(events) > 1:
             events = _episodes(sorted(events), self.rules.policy.counting.one_episode_days)
@@ -237,21 +238,35 @@ class _Counting:
             first = sets.less(levels, seen)
             if first:
                 seen = sets.union(seen, first)
+                firsts.append((event.day, first))
                 self._mark(rows[Measure.FIRSTS, aesi, first], event.day)
-                self._after_first(aesi, first, event.day, pieces)
+        if firsts:
+            self._after_firsts(aesi, firsts, pieces)
 
-    def _after_first(self, aesi: int, levels: int, day: int, at_risk: list[Piece]) -> None:
-        """The person-time of these levels after the day of their first event, which the free time does not have."""
-        exposed = self._after(self.exposed, levels, day + 1)
+    def _after_firsts(self, aesi: int, firsts: list[tuple[int, int]], at_risk: list[Piece]) -> None:
+        """The person-time of each level after the day of its first event, which the free time does not have."""
+        exposed = self._after(self.exposed, firsts)
         self._difference(Measure.EXPOSED_AFTER_FIRST, aesi, exposed, [])
-        self._difference(Measure.TAIL_AFTER_FIRST, aesi, self._after(at_risk, levels, day + 1), exposed)
+        self._difference(Measure.TAIL_AFTER_FIRST, aesi, self._after(at_risk, firsts), exposed)
         if self.rules.policy.counting.denominator == "exposure":
-            self._step(aesi, levels, day, at_risk)
+            for day, levels in firsts:
+                self._step(aesi, levels, day, at_risk)
 
-    def _after(self, pieces: list[Piece], levels: int, day: int) -> list[Piece]:
-        """The part of the pieces from a day on that is in these levels."""
-        both = self.rules.sets.both
-        return [(max(first, day), end, both(here, levels)) for first, end, here in pieces if end > day]
+    def _after(self, pieces: list[Piece], firsts: list[tuple[int, int]]) -> list[Piece]:
+        """The parts of the pieces in levels that had their first event on an earlier day; both are in order of days."""
+        sets, seen, at = self.rules.sets, 0, 0
+        after: list[Piece] = []
+        for start, end, here in pieces:
+            first = start
+            while first < end:
+                while at < len(firsts) and firsts[at][0] < first:
+                    seen = sets.union(seen, firsts[at][1])
+                    at += 1
+                last = end if at == len(firsts) else min(end, firsts[at][0] + 1)
+                if seen:
+                    after.append((first, last, sets.both(here, seen)))
+                first = last
+        return after
 
     def _step(self, aesi: int, levels: int, day: int, at_risk: list[Piece]) -> None:
         """Who has the event counts with days at risk instead of exposed days: the difference through that day."""
