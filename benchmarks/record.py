@@ -15,7 +15,7 @@ ONCE = Goal("at most 1.5 x taking them in and judging once", at_most=1.5)
 def run(setting: Setting) -> Report:
     """Records of 10, 100 and 1,000 facts; then all messages of one patient in one batch, and each in its own."""
     lengths = [4, 40] if setting.quick else [10, 100, 1_000]
-    patients = {length: setting.size(max(20, 2_000 // length), quick=2) for length in lengths}
+    patients = {length: setting.size(max(5, 2_000 // length), quick=2) for length in lengths}
     few = setting.size(200, quick=20, full=1_000)
     shared = {"repetitions": setting.repetitions}
     cases = [Case(_name(each), prepare, {"facts": each, "patients": patients[each]} | shared) for each in lengths]
