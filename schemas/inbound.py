@@ -1,8 +1,8 @@
 """The messages a hospital sends: contract, section 1. Attribute names are the contract's field names.
 
 One union, told apart by `type`. The discriminator is a plain field: one that is called, or none at all,
-costs up to twelve times as much. What pydantic does not see (duplicate keys, numbers longer than a double,
-dates in the future, the site) `monitor.core.decode` judges.
+costs up to twelve times as much. What pydantic does not see is judged elsewhere: duplicate keys and numbers
+longer than a double by `schemas.proof` and `schemas.careful`, dates in the future and the site by the decoder.
 """
 
 from __future__ import annotations

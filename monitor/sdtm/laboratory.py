@@ -36,7 +36,7 @@ def resulted_at(collected: date) -> str:
     """The day after collection, at noon UTC.
 
     LB says when a specimen was taken, not when its result was there. A result of the day of the first dose must not
-    pass as known before it; noon keeps it on the next day in every zone, also west of UTC.
+    pass as known before it; noon keeps it on the next day, or east of UTC+11:59 the one after, never the same.
     """
     return at(next_day(collected))
 
