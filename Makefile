@@ -48,6 +48,7 @@ check: $(STAMP)  ## style, types, layers, generated files, the default policy
 	$(PY) -m mypy --strict $(WATCHED)
 	$(VENV)/bin/lint-imports --no-logo
 	$(PY) -m schemas.generate --check
+	$(PY) -m tools.commands_page --check
 	$(VENV)/bin/jakwatch policy check
 
 bench: $(STAMP)  ## how fast, how much memory, and against which goals

@@ -1,7 +1,12 @@
-"""docs/reference/commands.md from what `--help` says: `python -m tools.commands_page` writes it, a test compares it."""
+"""Writes docs/reference/commands.md from what `--help` says.
+
+python -m tools.commands_page            write
+python -m tools.commands_page --check    compare, exit 1 where the page is not current
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,5 +52,16 @@ def _section(context: click.Context) -> str:
     return f"{heading}```text\n{context.get_help()}\n```\n"
 
 
-if __name__ == "__main__":
+def run(arguments: list[str]) -> int:
+    """In a process of its own: click keeps on a command the help option its first caller asked for."""
+    if arguments == ["--check"]:
+        if PAGE.read_text(encoding="utf-8") == page():
+            return 0
+        sys.stderr.write(f"{PAGE.name} is not what --help says. Do next: python -m tools.commands_page\n")
+        return 1
     PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
