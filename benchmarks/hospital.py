@@ -11,11 +11,12 @@ from monitor.core.contribution import Contributions
 from monitor.core.cube import Cube
 from monitor.core.decode import Decoded, decode
 from monitor.core.gate import CompiledPolicy
+from monitor.core.given import Intake, Judgement
 from monitor.core.meaning import Meaning
 from monitor.core.policy import PolicyDocument
 from monitor.core.rates import Rates, SiteCounts
 from monitor.core.rows import Rows
-from monitor.core.state import Intake, Judgement, SiteState
+from monitor.core.state import SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.policyfile import default_policy_path, load_policies
 
@@ -73,6 +74,7 @@ class Hospital:
     def take_and_apply(self, batch: Sequence[bytes]) -> None:
         """What a live process does with a batch, but for storing it."""
         self.state.apply(self.state.take(batch, LAST_DAY))
+        self.state.count()
 
     def warm(self, batch: Sequence[bytes]) -> None:
         """Let caches be as after a batch of these messages, and keep nothing of it."""

@@ -18,7 +18,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
 from monitor import faults
-from monitor.replay import Question, Replayer, Share, quiet_memory, result_of
+from monitor.replay import Question, Replayer, quiet_memory
+from monitor.result import Share, result_of
 
 _SITE = re.compile(rb'"site"\s*:\s*"([a-z0-9][a-z0-9-]{0,39})"')
 _NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
@@ -52,7 +53,7 @@ def replay_in_processes(lines: Iterable[bytes], question: Question, jobs: int) -
         total = Share()
         for worker in workers:
             total = total.plus(worker.share())
-        return result_of(question, total, as_of)
+        return result_of(question.policies, question.registry, total, as_of)
     finally:
         for worker in workers:
             worker.pipe.close()  # all of them first: later workers hold copies of the earlier ones

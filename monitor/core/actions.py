@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.core.days import instant
+from monitor.core.given import Settlement
 from monitor.core.screening import Waiver
-from monitor.core.state import Settlement
 from schemas import actions as act
 
 

@@ -8,8 +8,8 @@ records and summing over days gives every rate; taking back a record's old marke
 from __future__ import annotations
 
 from array import array
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -66,6 +66,10 @@ class Contributions:
         self.exposures = Exposures(policy, meaning, self.cohorts, self.tails)
         self.aesis = tuple(policy.aesis.values())
         self._members: dict[tuple[int, bool, str | None, str | None, bool], tuple[int, ...]] = {}
+        self.lookups: dict[str, Mapping[int, Mapped[Any]]] = {
+            "drug": meaning.drug, "indication": meaning.disease, "test": meaning.test, "term": meaning.term,
+            "condition": meaning.disease,
+        }  # fmt: skip
         self.also_died_on = tuple(at for at, aesi in enumerate(self.aesis) if aesi.also_died_on)
 
     def of(self, record: Record, zone: ZoneInfo | None, observed_from: int) -> Contribution:
@@ -114,7 +118,7 @@ class _Counting:
         self.exposed = _observed(exposure.exposed, observed_from)
         self.at_risk = _observed_classes(exposure.at_risk, observed_from)
         self.markers = array("q")
-        self.tallies: Counter[str] = Counter()
+        self.tallies: dict[str, int] = defaultdict(int)
         self.spread: list[tuple[int, ...]] = []
         self.steps: list[tuple[int, int, int, int]] = []
 
@@ -140,12 +144,15 @@ class _Counting:
 
     def _span(self, measure: Measure, of: int, piece: Piece, away: int = 0) -> None:
         first, end, levels = piece
-        row = self.rules.rows[measure, of, levels]
-        self._mark(row, first, away)
-        self._mark(row, end, away ^ 1)
+        if end >> DAY_BITS:
+            raise ValueError("a day lies beyond those that a marker can hold")
+        row = self.rules.rows[measure, of, levels] << DAY_BITS
+        self.markers.extend(((row | first) << 1 | away, (row | end) << 1 | away ^ 1))
 
     def _difference(self, measure: Measure, of: int, pieces: list[Piece], known: list[Piece]) -> None:
         """The pieces, given that `known` is counted elsewhere: for most patients one piece or none."""
+        if pieces == known:
+            return
         for away, which, others in ((0, pieces, known), (1, known, pieces)):
             other = set(others) if len(others) > _MANY else others
             for piece in which:
@@ -311,11 +318,14 @@ class _Counting:
     def _concepts(self) -> tuple[tuple[str, int], ...]:
         """The occurrences of unmapped concepts; codings that disagree are tallied as conflicts."""
         unmapped = []
-        for kind, concept, mapped in _lookups(self.record, self.rules.meaning):
-            if mapped.unmapped:
-                unmapped.append((kind, concept))
-            elif mapped.conflict:
-                self.tallies["conflicts"] += 1
+        for kind, concepts in _coded(self.record):
+            lookup = self.rules.lookups[kind]
+            for concept in concepts:
+                mapped = lookup[concept]
+                if mapped.unmapped:
+                    unmapped.append((kind, concept))
+                elif mapped.conflict:
+                    self.tallies["conflicts"] += 1
         return tuple(sorted(unmapped)) if unmapped else ()
 
 
@@ -346,22 +356,16 @@ def _stopped_for_event(course: Course) -> bool:
     return any(stop.reason == "adverse_event" for stop in course.stops)
 
 
-def _lookups(record: Record, meaning: Meaning) -> Iterator[tuple[str, int, Mapped[Any]]]:
-    """Each occurrence of a coded concept in a standing fact: its kind, the concept, what it means."""
-    drug, disease = meaning.drug, meaning.disease
+def _coded(record: Record) -> Iterator[tuple[str, Sequence[int]]]:
+    """The coded concepts of the standing facts, each as often as it occurs, by their kind."""
     for course in record.courses.values():
         given: list[f.Ordered | f.Started] = [*course.orders, *course.starts]
         for fact in given:
-            yield "drug", fact.drug, drug[fact.drug]
-            for concept in fact.indications:
-                yield "indication", concept, disease[concept]
+            yield "drug", (fact.drug,)
+            yield "indication", fact.indications
         for change in course.changes:
-            for concept in change.indications or ():
-                yield "indication", concept, disease[concept]
-    for result in record.results:
-        yield "test", result.test, meaning.test[result.test]
-    for event in record.events:
-        yield "term", event.term, meaning.term[event.term]
+            yield "indication", change.indications or ()
+    yield "test", [result.test for result in record.results]
+    yield "term", [event.term for event in record.events]
     for profile in record.profiles:
-        for condition in profile.conditions or ():
-            yield "condition", condition.concept, disease[condition.concept]
+        yield "condition", [condition.concept for condition in profile.conditions or ()]

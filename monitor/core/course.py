@@ -5,7 +5,7 @@ Pure and free of policy: what was given, from which day to which, in which dose 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -46,10 +46,14 @@ class Course:
 
     def without_effect(self) -> Iterator[tuple[str, str, str]]:
         """(what, treatment_id, event_id) of the facts that change nothing, so that none vanishes unseen."""
-        taken = {episode.start for episode in self.episodes}
-        for start in self.starts:
-            if start not in taken:
-                yield "start_while_running", self.treatment_id, start.event_id
+        if len(self.episodes) < len(self.starts):  # else each start has its own
+            taken = {episode.start for episode in self.episodes}
+            without = [start for start in self.starts if start not in taken]
+            yield from (("start_while_running", self.treatment_id, start.event_id) for start in without)
+        if self.stops or self.changes:
+            yield from self._ends_and_changes_without_effect()
+
+    def _ends_and_changes_without_effect(self) -> Iterator[tuple[str, str, str]]:
         ends = [episode.last_dose for episode in self.episodes if episode.exposes]
         for stop in sorted(self.stops, key=later_recorded):
             if stop.day in ends:
@@ -77,7 +81,9 @@ class Course:
     @property
     def order(self) -> f.Ordered | None:
         """Of several orders the latest recorded."""
-        return max(self.orders, key=later_recorded) if self.orders else None
+        if len(self.orders) == 1:
+            return self.orders[0]
+        return max(self.orders, key=later_recorded, default=None)
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
@@ -116,8 +122,8 @@ def later_recorded(fact: f.Fact) -> tuple[int, str, str]:
     return fact.last_recorded, fact.event_id, fact.source or ""
 
 
-def courses_of(facts: Iterable[f.Treatment], claimed_elsewhere: Mapping[str, Elsewhere]) -> dict[str, Course]:
-    """Courses by `treatment_id`, each with its episodes. `claimed_elsewhere`: what others' facts are."""
+def courses_of(facts: Iterable[f.Treatment]) -> dict[str, Course]:
+    """Courses by `treatment_id`, each with its episodes."""
     courses: dict[str, Course] = {}
     for fact in facts:
         course = courses.get(fact.treatment_id)
@@ -125,9 +131,6 @@ def courses_of(facts: Iterable[f.Treatment], claimed_elsewhere: Mapping[str, Els
             course = courses[fact.treatment_id] = Course(fact.treatment_id)
         course.file(fact)
     for course in courses.values():
-        if course.treatment_id in claimed_elsewhere:
-            course.two_patients = True
-            course.elsewhere = claimed_elsewhere[course.treatment_id]
         if course.starts:
             course.episodes = _episodes(course)
     return courses

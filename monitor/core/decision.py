@@ -11,6 +11,10 @@ from monitor.core.screening import Finding
 _SEVERITY = {"compliant": 0, "awaiting_evidence": 1, "violation": 2, "unassessable": 3}
 
 
+RELEASING = frozenset({"screening_complete", "compliant"})
+"""The decisions after which nobody asks any further."""
+
+
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """What the gate says of one order or start. Days are ordinals; lists are sorted."""
 

@@ -32,7 +32,17 @@ _UTC = dt.UTC
 
 AnyMessage = msg.InboundMessage | msg.Retraction
 
-__all__ = ["Decoded", "EntryLike", "Reason", "Rejection", "SitesLike", "decode", "decode_carefully", "normalise"]
+__all__ = [
+    "Decoded",
+    "EntryLike",
+    "Reason",
+    "Rejection",
+    "SitesLike",
+    "decode",
+    "decode_carefully",
+    "normalise",
+    "recall",
+]
 
 
 class Decoded(NamedTuple):
@@ -79,6 +89,23 @@ def decode(
     if nothing_is_hidden(raw, message):
         return _place(message, site, sites, default_site)
     return decode_carefully(raw, site, sites, default_site)
+
+
+def recall(raw: bytes) -> AnyMessage:
+    """A message that was accepted before, read again from where it was kept: site and days need no second test.
+
+    Raises ValueError where it is none: what was kept is damaged, or was written by a later version.
+    """
+    try:
+        message: msg.InboundMessage | None = _validate(raw)
+    except ValidationError:
+        message = None  # a retraction without its body, or numbers that must be read with care
+    if message is not None and message.status == "final" and nothing_is_hidden(raw, message):
+        return message
+    known = read_message(raw)
+    if isinstance(known, Rejection):
+        raise ValueError(f"a fact is kept that is no message: {known.reason} at {known.path!r}: {known.rule}")
+    return known if isinstance(known, msg.Retraction) or known.status == "final" else retraction_of(known)
 
 
 def decode_carefully(

@@ -35,6 +35,11 @@ class Tails:
         self.class_of = [classes.index(tails) for tails in by_aesi]
         self.by_drug = [dict(zip(policy.drugs, tails, strict=True)) for tails in classes] or [{}]
         self.count = len(self.by_drug)
+        self.unlike_first = {drug: self._unlike_first(drug) for drug in policy.drugs}
+
+    def _unlike_first(self, drug: str) -> set[int]:
+        """The tail classes in which a drug has another tail than in the first, the commonest."""
+        return {at for at, tails in enumerate(self.by_drug) if tails[drug] != self.by_drug[0][drug]}
 
 
 def _tail(policy: PolicyDocument, drug: str, aesi: str) -> int:
@@ -87,19 +92,20 @@ class Exposures:
         person = Person(record, self.meaning, zone)
         limit = person.last_day(self.policy) + 1
         situations = _Situations(self, person)
-        exposed = [piece for each in taken for piece in situations.exposed(each, limit)]
+        days = [piece for each in taken for piece in situations.exposed(each, limit)]
+        exposed = disjoint(days, self.cohorts.sets)
         at_risk: list[list[Piece]] = []
         any_drug: list[list[tuple[int, int]]] = []
-        drugs = {each.drug for each in taken}
-        for by_drug in self.tails.by_drug:
-            if at_risk and all(by_drug[drug] == self.tails.by_drug[0][drug] for drug in drugs):
+        unlike_first = {tail_class for each in taken for tail_class in self.tails.unlike_first[each.drug]}
+        for tail_class, by_drug in enumerate(self.tails.by_drug):
+            if tail_class and tail_class not in unlike_first:
                 at_risk.append(at_risk[0])  # as for nearly all: a drug has its tail for nearly all AESIs
                 any_drug.append(any_drug[0])
                 continue
             tails = [piece for each in taken for piece in situations.tail(each, by_drug[each.drug], limit, taken)]
-            at_risk.append(disjoint(exposed + tails, self.cohorts.sets))
+            at_risk.append(disjoint(days + tails, self.cohorts.sets) if tails else exposed)
             any_drug.append(_joined([_followed(each, by_drug[each.drug], limit) for each in taken]))
-        return Exposure(disjoint(exposed, self.cohorts.sets), at_risk, any_drug, first_dose)
+        return Exposure(exposed, at_risk, any_drug, first_dose)
 
     def _known(self, record: Record) -> Iterable[Taken]:
         for course in record.courses.values():
@@ -197,7 +203,7 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def disjoint(pieces: list[Piece], sets: LevelSets) -> list[Piece]:
     """The same days as pieces that do not overlap, in order; where some did, their sets are united."""
-    pieces = sorted(piece for piece in pieces if piece[0] < piece[1])
+    pieces = sorted([piece for piece in pieces if piece[0] < piece[1]])
     if all(one[1] <= other[0] for one, other in pairwise(pieces)):
         return pieces
     days = sorted({day for first, end, _ in pieces for day in (first, end)})

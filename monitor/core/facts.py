@@ -6,7 +6,7 @@ which is how two versions of one identity are compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -168,6 +168,20 @@ def unpack(packed: bytes, count: int) -> list[AnyFact]:
 
 def identity_of(fact: Fact) -> Identity:
     return fact.event_id if fact.source is None else (fact.source, fact.event_id)
+
+
+def coded_in(fact: AnyFact) -> Iterator[tuple[str, int]]:
+    """(kind, concept) of each coded concept of a fact."""
+    if isinstance(fact, Ordered | Started):
+        yield "drug", fact.drug
+    if isinstance(fact, Ordered | Started | Changed):
+        yield from (("indication", each) for each in fact.indications or ())
+    elif isinstance(fact, Screened):
+        yield "test", fact.test
+    elif isinstance(fact, AdverseEvent):
+        yield "term", fact.term
+    elif isinstance(fact, Profile):
+        yield from (("condition", each.concept) for each in fact.conditions or ())
 
 
 class FactWriter:

@@ -6,8 +6,7 @@ excluded holds, and a start without it is a violation that a person must close.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,12 +15,14 @@ from monitor.core import facts as f
 from monitor.core.course import Course, Episode
 from monitor.core.days import DAY_US, LAST_DAY, local_day
 from monitor.core.decision import Decision
-from monitor.core.labels import Limit, dose_above_label, limits_of
+from monitor.core.evidence import NEGATIVE, Evidence, reader
+from monitor.core.facts import Identity, identity_of
+from monitor.core.labels import Label
 from monitor.core.meaning import Meaning
 from monitor.core.person import Person
 from monitor.core.policy import PolicyDocument
 from monitor.core.record import Record
-from monitor.core.screening import GOOD, Evidence, Finding, FirstDose, ScreeningTables, Waiver, reader
+from monitor.core.screening import GOOD, Findings, FirstDose, ScreeningTables, Waiver, waived, without_marks
 
 _HOUR_US = 3_600_000_000
 
@@ -49,15 +50,23 @@ class CompiledPolicy:
     def __init__(self, policy: PolicyDocument, meaning: Meaning) -> None:
         self.policy = policy
         self.meaning = meaning
+        self.version = policy.policy.version
         self.from_day = policy.policy.effective_from.toordinal()
         self.tables = ScreeningTables(policy)
-        self.limits = {drug: limits_of(policy, meaning, drug) for drug in policy.drugs}
+        self.labels = {drug: Label(policy, meaning, drug) for drug in policy.drugs}
+        self.lapses_after = policy.counting.order_lapses_after_days
+        self.blocking_flags = frozenset(policy.flags.blocking)
+        self._holds = {name for name, table in policy.screening.items() if table.if_not_good == "hold"}
 
     def drug(self, concept: int) -> str | None:
         return self.meaning.drug[concept].value
 
     def class_of(self, drug: str) -> str:
         return self.policy.drugs[drug].class_
+
+    def blocking(self, bad: Mapping[str, str]) -> set[str]:
+        """Those of the findings that are not good, by infection, that hold; of the others the policy only warns."""
+        return {finding for infection, finding in bad.items() if infection in self._holds}
 
 
 class Gate:
@@ -81,6 +90,29 @@ class Gate:
         return [decision for course in record.courses.values() for decision in case.course(course)]
 
 
+class _View:
+    """One record as one policy sees it: read once, and judged once for each first dose.
+
+    An order, the start that answers it and whether that started on hold all ask for the findings of one dose.
+    """
+
+    __slots__ = ("_findings", "evidence", "person", "policy")
+
+    def __init__(self, gate: Gate, policy: CompiledPolicy, record: Record) -> None:
+        zone = gate.days.zone
+        self.policy = policy
+        self.evidence = Evidence(record, gate.readers[policy.from_day], zone)
+        self.person = Person(record, policy.meaning, zone)
+        self._findings: dict[FirstDose, Findings] = {}
+
+    def findings(self, dose: FirstDose) -> Findings:
+        """Before any waiver."""
+        found = self._findings.get(dose)
+        if found is None:
+            found = self._findings[dose] = self.policy.tables.findings(self.evidence, dose)
+        return found
+
+
 class _Case:
     """One record on one day, with what its decisions share."""
 
@@ -89,41 +121,46 @@ class _Case:
         self.record = record
         self.as_of = as_of
         self.days = gate.days
-        self._evidence: dict[int, Evidence] = {}
-        self._people: dict[int, Person] = {}
+        self._views: dict[int, _View] = {}
+        self._answers: dict[Identity, Decision] = {}
+        self._starts: dict[str, f.Started] | None = None
 
-    def evidence(self, policy: CompiledPolicy) -> Evidence:
-        key = policy.from_day
-        if key not in self._evidence:
-            self._evidence[key] = Evidence(self.record, self.gate.readers[key], self.days.zone)
-        return self._evidence[key]
-
-    def person(self, policy: CompiledPolicy) -> Person:
-        key = policy.from_day
-        if key not in self._people:
-            self._people[key] = Person(self.record, policy.meaning, self.days.zone)
-        return self._people[key]
+    def view(self, policy: CompiledPolicy) -> _View:
+        found = self._views.get(policy.from_day)
+        if found is None:
+            found = self._views[policy.from_day] = _View(self.gate, policy, self.record)
+        return found
 
     def course(self, course: Course) -> Iterable[Decision]:
-        if course.order is not None:
-            yield self.order(course, course.order)
+        order = course.order
+        if order is not None:
+            yield self.order(course, order)
         starts = [decision for episode in self._judged(course) for decision in self._start(course, episode)]
         if starts:
-            yield max(starts, key=lambda decision: decision.rank)
+            yield max(starts, key=_rank) if len(starts) > 1 else starts[0]
 
     # Orders
 
     def order(self, course: Course, order: f.Ordered) -> Decision:
         """The answer to an order as of today, and the last day on which it would still be the same."""
         first = self._first_start(course)
-        answer = self._order_on(course, order, first, self.as_of)
-        if first is not None or answer.decision == "cancelled":
+        if first is not None:
+            return self._answer_on_start(course, order, first)
+        answer = self._order_on(course, order, None, self.as_of)
+        if not answer.findings:  # cancelled, lapsed or held whatever the evidence: no later day changes it
             return answer
-        later = sorted(day for day in self._turning_days(course, order) if self.as_of < day <= LAST_DAY)
-        for day in later:
+        for day in self._turning_days(course, order):
             if self._order_on(course, order, None, day).decision != answer.decision:
                 return msgspec.structs.replace(answer, valid_until=day - 1)
         return answer
+
+    def _answer_on_start(self, course: Course, order: f.Ordered, start: f.Started) -> Decision:
+        """The order judged on the day of a start: once, though its own row and the start's reasons both ask."""
+        key = identity_of(start)  # a start answers one order
+        found = self._answers.get(key)
+        if found is None:
+            found = self._answers[key] = self._order_on(course, order, start, start.day)
+        return found
 
     def _order_on(self, course: Course, order: f.Ordered, first: f.Started | None, as_of: int) -> Decision:
         """The order judged on the day of its start, else as if the dose were given on the later of plan and `as_of`."""
@@ -133,63 +170,66 @@ class _Case:
             dose = FirstDose(max(order.planned or as_of, as_of), None, self.as_of)
         else:
             dose = FirstDose(first.day, first.at)
-        historic = first.day if first else order.planned or ordered_on
-        historical = historic < self.days.go_live
+        historical = (first.day if first else order.planned or ordered_on) < self.days.go_live
 
-        def answer(decision: str, reasons: Iterable[str] = ()) -> Decision:
+        def answer(decision: str, findings: Findings, flags: tuple[str, ...], reasons: tuple[str, ...]) -> Decision:
             return Decision(
-                course.treatment_id, "order", decision, reasons=tuple(sorted(reasons)), historical=historical,
-                policy_version=policy.policy.policy.version, day=dose.day,
+                course.treatment_id, "order", decision, findings, flags, reasons, None, historical, policy.version,
+                dose.day,
             )  # fmt: skip
 
+        whatever = self._whatever_the_evidence(policy, course, order, as_of)
+        if whatever is not None:
+            return answer(whatever[0], {}, (), whatever[1:])
+        view = self.view(policy)
+        findings = without_marks(self._findings(view, course, dose))
+        flags = self._order_flags(view, course, order, dose.day)
+        bad, contested = _not_good(findings), self.record.contested(order)
+        held = contested or policy.blocking(bad) or not policy.blocking_flags.isdisjoint(flags)
+        return answer("hold" if held else "screening_complete", findings, flags, _reasons(bad, contested))
+
+    def _whatever_the_evidence(
+        self, policy: CompiledPolicy, course: Course, order: f.Ordered, as_of: int
+    ) -> tuple[str, ...] | None:
+        """The decision and its reason where no result is looked at: no later day makes it another one."""
         if course.cancelled:
-            return answer("cancelled")
+            return ("cancelled",)
         if course.two_patients:
-            return answer("hold", ["treatment_of_two_patients"])
+            return "hold", "treatment_of_two_patients"
         mapped = policy.meaning.drug[order.drug]
         if mapped.value is None:
-            return answer("hold", ["conflicting_codings" if mapped.conflict else "unmapped_drug"])
-        lapses_after = policy.policy.counting.order_lapses_after_days
-        asked_on = as_of if first is None else first.day
-        if order.planned is not None and asked_on > order.planned + lapses_after:
-            return answer("lapsed")
-        findings = self._findings(policy, course, dose, marks=False)
-        flags = self._order_flags(policy, mapped.value, course, order, dose.day)
-        reasons = _reasons(findings) | ({"conflicting"} if self.record.contested(order) else set())
-        held = "conflicting" in reasons or bool(
-            _blocking(policy.policy, findings) | _blocking_flags(policy.policy, flags)
-        )
-        return msgspec.structs.replace(
-            answer("hold" if held else "screening_complete", reasons), findings=findings, flags=flags
-        )
+            return "hold", "conflicting_codings" if mapped.conflict else "unmapped_drug"
+        if order.planned is not None and as_of > order.planned + policy.lapses_after:
+            return ("lapsed",)
+        return None
 
-    def _order_flags(
-        self, policy: CompiledPolicy, drug: str, course: Course, order: f.Ordered, day: int
-    ) -> tuple[str, ...]:
-        flags = set()
-        if self._flags_dose(policy, drug) and dose_above_label(
-            policy, drug, self.person(policy), order.indications, self._daily(policy, order.dose), day, day
-        ):
-            flags.add("dose_above_label")
-        if self._two_of_one_class(policy, course, drug, day, of_order=True):
-            flags.add("two_of_one_class")
-        return tuple(sorted(flags))
+    def _order_flags(self, view: _View, course: Course, order: f.Ordered, day: int) -> tuple[str, ...]:
+        drug = view.policy.drug(order.drug)
+        if drug is None:
+            return ()
+        flags = []  # here and below in the order of their names
+        if view.policy.labels[drug].is_above(view.person, order.indications, order.dose, day, day):
+            flags.append("dose_above_label")
+        if self._two_of_one_class(view.policy, course, drug, day, of_order=True):
+            flags.append("two_of_one_class")
+        return tuple(flags)
 
-    def _turning_days(self, course: Course, order: f.Ordered) -> set[int]:
-        """The days on which time alone may change the answer: evidence expires, prevention ripens, the plan lapses."""
+    def _turning_days(self, course: Course, order: f.Ordered) -> list[int]:
+        """The days on which time alone may change the answer, in order: evidence expires, prevention ripens, a waiver
+        ends, the plan lapses. Until the planned day nothing does: the dose that is asked about stays the same."""
         policy = self.gate.in_force(self.days.day(order.last_recorded))
+        tables = policy.tables
         days = {waiver.ends_on + 1 for waiver in self.gate.waivers if waiver.ends_on is not None}
-        tables = policy.policy.screening.values()
-        for readings in self.evidence(policy).clean.values():
-            for reading in readings:
-                days |= {reading.collected + table.valid_days.get(reading.test, 0) + 1 for table in tables}
-        ripening = {row.treated_after_days for table in tables for row in table.rows if row.treated_after_days}
-        days |= {prevention.started + after for prevention in self.record.preventions for after in ripening}
+        for test, shelf in self.view(policy).evidence.clean.items():
+            for valid_days in tables.valid_days.get(test, ()):
+                days |= {each.collected + valid_days + 1 for each in shelf.readings if each.outcome == NEGATIVE}
+        days |= {prevention.started + after for prevention in self.record.preventions for after in tables.ripen_after}
         if order.planned is not None:
-            days.add(order.planned + policy.policy.counting.order_lapses_after_days + 1)
-        if policy.policy.flags.blocking:
+            days.add(order.planned + policy.lapses_after + 1)
+        if policy.blocking_flags:
             days |= self._flag_days(policy, course)
-        return days
+        settled_through = max(self.as_of, order.planned or 0)
+        return sorted(day for day in days if settled_through < day <= LAST_DAY)
 
     def _flag_days(self, policy: CompiledPolicy, course: Course) -> set[int]:
         """The days on which a blocking flag may come or go: a course, a condition or an age does."""
@@ -200,7 +240,7 @@ class _Case:
             for episode in other.episodes
             for day in (episode.first, episode.end - 1, episode.end)
         }
-        return days | self.person(policy).turning_days()
+        return days | self.view(policy).person.turning_days()
 
     # Starts
 
@@ -208,13 +248,13 @@ class _Case:
         """The first dose, and each resumption after a pause longer than the policy's or with another drug."""
         before: Episode | None = None
         for episode in course.episodes:
-            policy = self.gate.in_force(episode.first)
-            drug = policy.drug(episode.start.drug)
-            if before is None or self._is_new(policy, drug, before, episode):
+            if before is None or self._is_new(before, episode):
                 yield episode
             before = episode
 
-    def _is_new(self, policy: CompiledPolicy, drug: str | None, before: Episode, episode: Episode) -> bool:
+    def _is_new(self, before: Episode, episode: Episode) -> bool:
+        policy = self.gate.in_force(episode.first)
+        drug = policy.drug(episode.start.drug)
         if drug is None or policy.drug(before.start.drug) != drug:
             return True
         pause = episode.first - before.end
@@ -227,32 +267,27 @@ class _Case:
         if drug is None:
             return
         historical = start.day < self.days.go_live
-        version = policy.policy.policy.version
+        name = (course.treatment_id, "start")
         if course.two_patients:  # whose results would judge it is the very question
             why = ("treatment_of_two_patients",)
-            yield Decision(course.treatment_id, "start", "violation", {}, (), why, None, historical, version, start.day)
+            yield Decision(*name, "violation", {}, (), why, None, historical, policy.version, start.day)
             return
-        findings = self._findings(policy, course, FirstDose(start.day, start.at), marks=True)
+        view = self.view(policy)
+        findings = self._findings(view, course, FirstDose(start.day, start.at))
         ordered = self._course_of_order(course, start)
-        flags = self._start_flags(policy, drug, course, episode, ordered)
-        reasons = _reasons(findings)
-        if ordered is not None and self._would_be_held(ordered, start):
-            reasons.add("started_on_hold")
-        contested = self.record.contested(start)
-        if contested:
-            reasons.add("conflicting")
-        for_good = contested or bool(_blocking_flags(policy.policy, flags))
-        verdict = "violation" if for_good else self._verdict(_blocking(policy.policy, findings), start.day)
+        order = None if ordered is None else ordered.order
+        flags = self._start_flags(view, drug, course, episode, order)
+        held = ordered is not None and order is not None and self._held(ordered, order, start)
+        bad, contested = _not_good(findings), self.record.contested(start)
+        for_good = contested or not policy.blocking_flags.isdisjoint(flags)
+        verdict = "violation" if for_good else self._verdict(policy.blocking(bad), start.day)
         until = self.days.awaited_through(start.day) if verdict == "awaiting_evidence" else None
-        yield Decision(
-            course.treatment_id, "start", verdict, findings, flags, tuple(sorted(reasons)), until, historical, version,
-            start.day,
-        )  # fmt: skip
+        reasons = _reasons(bad, contested, held)
+        yield Decision(*name, verdict, findings, flags, reasons, until, historical, policy.version, start.day)
 
-    def _would_be_held(self, ordered: Course, start: f.Started) -> bool:
+    def _held(self, ordered: Course, order: f.Ordered, start: f.Started) -> bool:
         """Whether the order, judged on the day of this start, would have been answered `hold`."""
-        order = ordered.order
-        return order is not None and self._order_on(ordered, order, start, start.day).decision == "hold"
+        return self._answer_on_start(ordered, order, start).decision == "hold"
 
     def _verdict(self, blocking: set[str], day: int) -> str:
         """Evidence that was there may still be on its way; what is known to be positive no result can mend."""
@@ -262,55 +297,24 @@ class _Case:
         return "awaiting_evidence" if waits else "violation"
 
     def _start_flags(
-        self, policy: CompiledPolicy, drug: str, course: Course, episode: Episode, ordered: Course | None
+        self, view: _View, drug: str, course: Course, episode: Episode, order: f.Ordered | None
     ) -> tuple[str, ...]:
-        flags = set()
-        if self._flags_dose(policy, drug) and self._ever_above_label(policy, drug, episode):
-            flags.add("dose_above_label")
-        if self._two_of_one_class(policy, course, drug, episode.first):
-            flags.add("two_of_one_class")
-        if ordered is not None and ordered.order is not None and self._differs(policy, ordered.order, episode):
-            flags.add("differs_from_order")
-        return tuple(sorted(flags))
-
-    def _ever_above_label(self, policy: CompiledPolicy, drug: str, episode: Episode) -> bool:
-        """On any exposed day of the episode up to today; the answer changes only where a state or the person does."""
-        person = self.person(policy)
-        last = min(self.as_of, episode.end - 1, person.last_day(policy.policy))
-        limits = policy.limits[drug]
-        if not any(limit.judged for limit in limits) or self._always_allowed(policy, limits, episode):
-            return False
-        turning = {*(episode.first + limit.induction_days for limit in limits), *person.turning_days()}
-        for state in episode.states:
-            daily = self._daily(policy, state.dose)
-            days = {state.first, *(day for day in turning if state.first < day < state.end)}
-            for day in days:
-                if day <= last and dose_above_label(policy, drug, person, state.indications, daily, day, episode.first):
-                    return True
-        return False
-
-    def _always_allowed(self, policy: CompiledPolicy, limits: tuple[Limit, ...], episode: Episode) -> bool:
-        """Whether an indication of each state allows its dose at any age and time: then no day need be looked at."""
-        for state in episode.states:
-            diseases, daily = policy.meaning.diseases(state.indications), self._daily(policy, state.dose)
-            if not any(limit.judged and limit.diseases & diseases and daily <= limit.lowest for limit in limits):
-                return False
-        return True
-
-    def _differs(self, policy: CompiledPolicy, order: f.Ordered, episode: Episode) -> bool:
-        """Drug, daily dose or diseases are not those ordered; a change of the first day is part of the start."""
-        meaning, first = policy.meaning, next(iter(episode.states))
-        return (
-            policy.drug(order.drug) != policy.drug(episode.start.drug)
-            or self._daily(policy, order.dose) != self._daily(policy, first.dose)
-            or meaning.diseases(order.indications) != meaning.diseases(first.indications)
-        )
+        flags = []
+        if order is not None and _differs(view.policy, order, episode):
+            flags.append("differs_from_order")
+        if view.policy.labels[drug].ever_above(view.person, episode, self.as_of):
+            flags.append("dose_above_label")
+        if self._two_of_one_class(view.policy, course, drug, episode.first):
+            flags.append("two_of_one_class")
+        return tuple(flags)
 
     # What orders and starts share
 
-    def _findings(self, policy: CompiledPolicy, course: Course, dose: FirstDose, *, marks: bool) -> dict[str, Finding]:
-        waivers = [waiver for waiver in self.gate.waivers if self._waives(waiver, course, dose)]
-        return policy.tables.findings(self.evidence(policy), dose, waivers, marks=marks)
+    def _findings(self, view: _View, course: Course, dose: FirstDose) -> Findings:
+        bare = view.findings(dose)
+        if not self.gate.waivers:
+            return bare
+        return waived(bare, [waiver for waiver in self.gate.waivers if self._waives(waiver, course, dose)])
 
     def _waives(self, waiver: Waiver, course: Course, dose: FirstDose) -> bool:
         """Signed before the first dose, for this course or for all, and not ended."""
@@ -318,62 +322,73 @@ class _Case:
             return False
         if waiver.ends_on is not None and waiver.ends_on < dose.day:
             return False
-        signed_on = self.days.day(waiver.signed)
-        if dose.known_through is not None and signed_on > dose.known_through:
-            return False
-        if signed_on != dose.day:
-            return signed_on < dose.day
-        return dose.at is None or waiver.signed <= dose.at
-
-    def _flags_dose(self, policy: CompiledPolicy, drug: str) -> bool:
-        judged = policy.policy.flags.dose_above_label
-        return judged == "all" or drug in judged
-
-    def _daily(self, policy: CompiledPolicy, dose: int) -> Fraction:
-        return policy.meaning.vocabulary.daily_mg[dose]
+        return (self.days.day(waiver.signed), waiver.signed) <= dose.moment
 
     def _two_of_one_class(
         self, policy: CompiledPolicy, course: Course, drug: str, day: int, *, of_order: bool = False
     ) -> bool:
         """Another drug of the class runs on that day and beyond it: a switch on the last day is none."""
         class_ = policy.class_of(drug)
-        if class_ not in policy.policy.flags.two_of_one_class:
+        if len(self.record.courses) == 1 or class_ not in policy.policy.flags.two_of_one_class:
             return False
         for other in self.record.courses.values():
             for episode in other.episodes if other is not course else ():
+                if not episode.first <= day < episode.end - 1:
+                    continue
                 if of_order and episode.start.order_id == course.treatment_id:  # it is what was ordered
                     continue
                 taken = policy.drug(episode.start.drug)
-                if taken in (None, drug) or policy.class_of(taken or "") != class_:
-                    continue
-                if episode.first <= day < episode.end - 1:
+                if taken is not None and taken != drug and policy.class_of(taken) == class_:
                     return True
         return False
 
     def _first_start(self, course: Course) -> f.Started | None:
         """The first start that answers to the order of a course, under its own id or naming it."""
-        starts = [
-            episode.start
-            for other in self.record.courses.values()
-            for episode in other.episodes
-            if (episode.start.order_id or other.treatment_id) == course.treatment_id
-        ]
-        return min(starts, key=lambda start: (start.day, start.event_id), default=None)
+        if self._starts is None:
+            self._starts = {}
+            for other in self.record.courses.values():
+                for episode in other.episodes:
+                    ordered = episode.start.order_id or other.treatment_id
+                    known = self._starts.get(ordered)
+                    if known is None or _of_starts(episode.start) < _of_starts(known):
+                        self._starts[ordered] = episode.start
+        return self._starts.get(course.treatment_id)
 
     def _course_of_order(self, course: Course, start: f.Started) -> Course | None:
         return self.record.courses.get(start.order_id or course.treatment_id)
 
 
-def _reasons(findings: dict[str, Finding]) -> set[str]:
-    """A reason for each infection that is not excluded, treated or waived."""
-    return {f"{infection}:{found.finding}" for infection, found in findings.items() if not found.good}
+def _rank(decision: Decision) -> tuple[int, int]:
+    return decision.rank
 
 
-def _blocking(policy: PolicyDocument, findings: dict[str, Finding]) -> set[str]:
-    """The findings that hold; of the others the policy only warns."""
-    tables = policy.screening.items()
-    return {findings[infection].finding for infection, table in tables if table.if_not_good == "hold"} - GOOD
+def _of_starts(start: f.Started) -> tuple[int, str]:
+    return start.day, start.event_id
 
 
-def _blocking_flags(policy: PolicyDocument, flags: tuple[str, ...]) -> set[str]:
-    return {flag for flag in flags if flag in policy.flags.blocking}
+def _differs(policy: CompiledPolicy, order: f.Ordered, episode: Episode) -> bool:
+    """Drug, daily dose or diseases are not those ordered; a change of the first day is part of the start."""
+    meaning, first, drug = policy.meaning, episode.states[0], episode.start.drug
+    if (order.drug, order.dose, order.indications) == (drug, first.dose, first.indications):
+        return False  # word for word
+    daily_mg = meaning.vocabulary.daily_mg
+    return (
+        policy.drug(order.drug) != policy.drug(drug)
+        or daily_mg[order.dose] != daily_mg[first.dose]
+        or meaning.diseases(order.indications) != meaning.diseases(first.indications)
+    )
+
+
+def _not_good(findings: Findings) -> dict[str, str]:
+    """What was found of each infection that is not excluded, treated or waived."""
+    return {infection: each.finding for infection, each in findings.items() if each.finding not in GOOD}
+
+
+def _reasons(bad: Mapping[str, str], contested: bool, held: bool = False) -> tuple[str, ...]:
+    """One for each infection that is not good; whether the message is in conflict, or the start was not to be."""
+    reasons = [f"{infection}:{finding}" for infection, finding in bad.items()]
+    if contested:
+        reasons.append("conflicting")
+    if held:
+        reasons.append("started_on_hold")
+    return tuple(sorted(reasons)) if reasons else ()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from monitor.core.course import Episode, State
 from monitor.core.meaning import Meaning
 from monitor.core.person import OLDER_FROM, Person
 from monitor.core.policy import PolicyDocument
-
-if TYPE_CHECKING:
-    from monitor.core.gate import CompiledPolicy
 
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
@@ -39,8 +36,69 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
         return self.usual
 
 
-def limits_of(policy: PolicyDocument, meaning: Meaning, drug: str) -> tuple[Limit, ...]:
-    """The limits of a drug, ready to be asked for every day."""
+class Label:
+    """What the label of one drug allows, asked for indications of a course (as concepts) and doses by their index."""
+
+    def __init__(self, policy: PolicyDocument, meaning: Meaning, drug: str) -> None:
+        flagged = policy.flags.dose_above_label
+        self.meaning = meaning
+        self.limits = _limits(policy, meaning, drug)
+        self.judges = (flagged == "all" or drug in flagged) and any(limit.judged for limit in self.limits)
+        self._never_above: dict[tuple[tuple[int, ...], int], bool] = {}
+
+    def is_above(self, person: Person, indications: tuple[int, ...], dose: int, day: int, first_dose: int) -> bool:
+        """Whether a dose is above the label on a day; the conditions that hold then count beside the indications.
+
+        A limit without a source does not judge: a drug with no other, or a patient for whom no other speaks, has no
+        flag. A patient with none of the table's diseases is above it.
+        """
+        if self.never_above(indications, dose):
+            return False
+        diseases = self.meaning.diseases(indications) | person.diseases_on(day)
+        mine = [limit for limit in self.limits if limit.diseases & diseases]
+        judged = [limit for limit in mine if limit.judged]
+        if mine and not judged:
+            return False
+        age, daily_mg = person.age_on(day), self.meaning.vocabulary.daily_mg[dose]
+        return all(daily_mg > limit.highest(age, day - first_dose) for limit in judged)
+
+    def ever_above(self, person: Person, episode: Episode, as_of: int) -> bool:
+        """Whether on any exposed day of an episode through `as_of`; only a state or the person can change it."""
+        states = [state for state in episode.states if not self.never_above(state.indications, state.dose)]
+        if not states:
+            return False
+        last = min(as_of, episode.end - 1, person.last_day(self.meaning.policy))
+        turning = {*(episode.first + limit.induction_days for limit in self.limits), *person.turning_days()}
+        return any(
+            self.is_above(person, state.indications, state.dose, day, episode.first)
+            for state in states
+            for day in _days_of(state, turning)
+            if day <= last
+        )
+
+    def never_above(self, indications: tuple[int, ...], dose: int) -> bool:
+        """Whether one of the indications allows the dose at any age and time: then nothing else need be looked at.
+
+        More diseases only add limits, and one that allows the dose is enough. So it is asked once per distinct
+        treatment, and for nearly all patients that is the answer.
+        """
+        key = (indications, dose)
+        known = self._never_above.get(key)
+        if known is None:
+            known = self._never_above[key] = not self.judges or self._always_allowed(indications, dose)
+        return known
+
+    def _always_allowed(self, indications: tuple[int, ...], dose: int) -> bool:
+        diseases, daily_mg = self.meaning.diseases(indications), self.meaning.vocabulary.daily_mg[dose]
+        return any(limit.judged and limit.diseases & diseases and daily_mg <= limit.lowest for limit in self.limits)
+
+
+def _days_of(state: State, turning: set[int]) -> list[int]:
+    """The first day of a state and the days within it on which something else changes."""
+    return [state.first, *(day for day in turning if state.first < day < state.end)]
+
+
+def _limits(policy: PolicyDocument, meaning: Meaning, drug: str) -> tuple[Limit, ...]:
     return tuple(
         Limit(
             meaning.mask(limit.indications),
@@ -52,29 +110,3 @@ def limits_of(policy: PolicyDocument, meaning: Meaning, drug: str) -> tuple[Limi
         )
         for limit in policy.drugs[drug].highest_daily_mg
     )
-
-
-def dose_above_label(
-    policy: CompiledPolicy,
-    drug: str,
-    person: Person,
-    indications: tuple[int, ...],
-    daily_mg: Fraction,
-    day: int,
-    first_dose: int,
-) -> bool:
-    """`indications` are the course's, as concepts; the conditions that hold on the day count beside them.
-
-    A limit without a source does not judge: a drug with no other, or a patient for whom no other speaks, has no flag.
-    A patient with none of the table's diseases is above it.
-    """
-    limits = policy.limits[drug]
-    if not any(limit.judged for limit in limits):
-        return False
-    diseases = policy.meaning.diseases(indications) | person.diseases_on(day)
-    mine = [limit for limit in limits if limit.diseases & diseases]
-    judged = [limit for limit in mine if limit.judged]
-    if mine and not judged:
-        return False
-    age = person.age_on(day)
-    return all(daily_mg > limit.highest(age, day - first_dose) for limit in judged)

@@ -6,6 +6,7 @@ another one: it takes what a batch brings without touching the one beneath, unti
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -81,6 +82,9 @@ class Ledger:
         self.links: dict[bytes, tuple[tuple[Identity, bytes], ...]] = {}  # merges, from both sides
         self.contests: dict[bytes, frozenset[Identity]] = {}  # whose bodies take part in an open conflict
         self.touched: set[bytes] = set()
+        self.revised: set[str] = set()  # courses of which a fact was taken back: they may be gone
+        self.classes: Counter[str] = Counter()  # of the bodies, by the state as it is now; a draft counts the change
+        self.beneath: Ledger | None = None
 
     def draft(self) -> Ledger:
         """A ledger that reads through to this one and keeps what it is given to itself."""
@@ -90,6 +94,7 @@ class Ledger:
         draft.claims = Overlay(self.claims)
         draft.links = Overlay(self.links)
         draft.contests = Overlay(self.contests)
+        draft.beneath = self
         return draft
 
     def settle(self) -> None:
@@ -97,6 +102,9 @@ class Ledger:
         for table in (self.sheets, self.identities, self.claims, self.links, self.contests):
             if isinstance(table, Overlay):
                 table.settle()
+        if self.beneath is not None:
+            self.beneath.classes.update(self.classes)
+            self.classes.clear()
 
     def add(self, patient: bytes, fact: AnyFact) -> bool:
         """Take in a fact; whether it is news (another body, or an earlier or later receipt of one)."""
@@ -105,6 +113,7 @@ class Ledger:
         if known is not None or isinstance(fact, f.Retraction):
             return self._add_version(identity, known, body_of(patient, fact, self.vocabulary))
         self.identities[identity] = patient
+        self.classes["accepted"] += 1
         self._post(patient, fact)
         return True
 
@@ -159,13 +168,26 @@ class Ledger:
             stands = standing_with(known.standing, bodies, self.settled)
         else:
             stands = standing(bodies, self.settled)
-        self.identities[identity] = History(bodies, stands)
+        history = self.identities[identity] = History(bodies, stands)
+        self._classify(known, -1)
+        self._classify(history, 1)
         self._contest(identity, bodies, {body.patient for body in stands.contested})
         self.touched.update(body.patient for body in bodies)
         if stood is not None and not isinstance(stood.fact, f.Retraction):
             self._remove(stood.patient, identity, stood.fact)
         if stands.body is not None and not isinstance(stands.body.fact, f.Retraction):
             self._post(stands.body.patient, stands.body.fact, versioned=True)
+
+    def _classify(self, known: bytes | History | None, sign: int) -> None:
+        """Count an identity's bodies, or take them back, so that nobody need look at all identities to know."""
+        if isinstance(known, History):
+            stands = known.standing
+            self.classes["accepted"] += sign * (stands.body is not None)
+            self.classes["superseded"] += sign * stands.superseded
+            self.classes["conflicting"] += sign * stands.conflicting
+            self.classes["open conflicts"] += sign * bool(stands.contested)
+        elif known is not None:
+            self.classes["accepted"] += sign
 
     def _contest(self, identity: Identity, bodies: tuple[Body, ...], contesting: set[bytes]) -> None:
         for patient in {body.patient for body in bodies}:
@@ -180,6 +202,7 @@ class Ledger:
         self.sheets[patient] = Sheet(len(left), b"".join(map(pack, left)), True)
         if isinstance(fact, f.Treatment):
             treatment_id = fact.treatment_id
+            self.revised.add(treatment_id)
             known = self.claims.get(treatment_id)
             self.touched.update(known if isinstance(known, tuple) else ())
             if not any(isinstance(each, f.Treatment) and each.treatment_id == treatment_id for each in left):
@@ -188,8 +211,7 @@ class Ledger:
             self._unlink(patient, identity, fact)
 
     def _unclaim(self, patient: bytes, treatment_id: str) -> None:
-        known = self.claims.get(treatment_id) or ()
-        left = tuple(each for each in ((known,) if isinstance(known, bytes) else known) if each != patient)
+        left = tuple(each for each in self.claimants(treatment_id) if each != patient)
         self.claims[treatment_id] = left[0] if len(left) == 1 else left
         self.touched.update(left)
 
@@ -197,6 +219,19 @@ class Ledger:
         self.touched.update(self.members(patient))
         for one in (patient, fact.other):
             self.links[one] = tuple(link for link in self.links.get(one) or () if link[0] != identity)
+
+    def resettle(self, identity: Identity) -> bool:
+        """Let a person's word on a conflict take effect; whether there is such an identity."""
+        known = self.identities.get(identity)
+        if not isinstance(known, History):
+            return False
+        self._restand(identity, known, known.bodies, known.bodies)
+        return True
+
+    def claimants(self, treatment_id: str) -> tuple[bytes, ...]:
+        """All pseudonyms whose standing facts name a course."""
+        known = self.claims.get(treatment_id) or ()
+        return (known,) if isinstance(known, bytes) else known
 
     def has_contests(self) -> bool:
         """Whether any identity was ever in conflict."""
@@ -230,13 +265,17 @@ class Ledger:
                     waiting.append(other)
         return tuple(sorted(found))
 
-    def histories(self, facts: Iterable[AnyFact]) -> Iterator[tuple[Identity, History]]:
-        """The identities among these standing facts that have several bodies."""
-        for fact in facts:
-            identity = identity_of(fact)
-            known = self.identities.get(identity)
-            if isinstance(known, History):
-                yield identity, known
+    def people(self, touched: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+        """Each person among some pseudonyms once, as all the pseudonyms of that person."""
+        if not self.has_merges():
+            yield from ((each,) for each in touched if each != SITE)
+            return
+        done: set[bytes] = set()
+        for each in touched:
+            if each != SITE and each not in done:
+                members = self.members(each)
+                done.update(members)
+                yield members
 
     def contested(self, members: tuple[bytes, ...]) -> Iterator[tuple[Identity, History]]:
         """The open conflicts in which a body names one of these pseudonyms, whoever the body is of that stands."""

@@ -62,6 +62,7 @@ class Meaning:
         self.vocabulary = vocabulary
         self.disease_bit = {name: 1 << at for at, name in enumerate(policy.diseases)}
         self.aesi_names = tuple(policy.aesis)
+        self.undated_from_course_start = self.mask(policy.undated_from_course_start)
         self._drugs = {name: Codes(policy.codings(drug.codes)) for name, drug in policy.drugs.items()}
         self._tests = {name: Codes(policy.codings(test.codes)) for name, test in policy.tests.items()}
         self._diseases = {name: Codes(policy.codings(codes)) for name, codes in policy.diseases.items()}

@@ -35,9 +35,19 @@ class Person:
         self.record = record
         self.meaning = meaning
         self.zone = zone
-        self.spans = self._spans() if record.conditions else []
+        self._spans: list[Span] | None = None if record.conditions else []
 
-    def _spans(self) -> list[Span]:
+    @property
+    def spans(self) -> list[Span]:
+        """Its conditions, read when first asked for. The record keeps them, so that gate and rates read them once; it
+        must not keep the person, who knows the record: a cycle would outlive its judgement."""
+        if self._spans is None:
+            key = (self.meaning, self.zone)
+            kept = self.record.spans.get(key)
+            self._spans = self.record.spans[key] = self._read() if kept is None else kept
+        return self._spans
+
+    def _read(self) -> list[Span]:
         spans = []
         for condition in self.record.conditions:
             diseases = self.meaning.disease[condition.concept].value or 0
@@ -58,7 +68,7 @@ class Person:
             for condition in profile.conditions or ()
             if (self.meaning.disease[condition.concept].value or 0) & disease
         )
-        if not disease & self.meaning.mask(self.meaning.policy.undated_from_course_start):
+        if not disease & self.meaning.undated_from_course_start:
             return recorded
         if recorded > self.last_day(self.meaning.policy):
             return recorded

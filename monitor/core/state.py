@@ -5,97 +5,31 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from monitor.core import facts as f
+from monitor.core.batch import News, Signs, Taken
 from monitor.core.contribution import UNASSESSABLE, Contribution, Contributions, listed_in
 from monitor.core.cube import Cube
 from monitor.core.days import instant
-from monitor.core.decision import Decision
-from monitor.core.decode import Decoded, Rejection, decode, normalise
+from monitor.core.decision import RELEASING, Decision, one_row_a_course
+from monitor.core.decode import AnyMessage, Decoded, Rejection, decode, normalise
 from monitor.core.facts import AnyFact, FactWriter
-from monitor.core.gate import CompiledPolicy, Gate, SiteDays
+from monitor.core.gate import Gate, SiteDays
+from monitor.core.given import Intake, Judgement, Settlement
 from monitor.core.keyed import keyed_digest
 from monitor.core.ledger import SITE, History, Ledger
 from monitor.core.record import record_of
-from monitor.core.registry import Feed, Registry, SiteEntry
+from monitor.core.registry import Feed, SiteEntry
 from monitor.core.rows import DAY_BITS
 from monitor.core.screening import Waiver
 from monitor.core.versions import Body, patients_of
-from monitor.core.vocabulary import Vocabulary
+
+_EVERYBODY = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """A person's word on a conflict: the body with this digest stands among all that were known at that instant."""
-
-    source: str | None
-    event_id: str
-    digest: str
-    at: int
-    action_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What turns messages into facts: the same for all sites of a process."""
-
-    vocabulary: Vocabulary
-    registry: Registry | None = None
-    key: bytes = b"jakwatch"  # of the pseudonyms; live processes have a secret one
-    settlements: tuple[Settlement, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What records are judged by: the policies in the order of their first day, and the one in force for the rates."""
-
-    policies: tuple[CompiledPolicy, ...]
-    contributions: Contributions
-    waivers: tuple[Waiver, ...] = ()
-
-
-@dataclass(slots=True)
-class Signs:
-    """How many messages came, and when the latest of all and of the adverse events were recorded (instants)."""
-
-    messages: int = 0
-    last_recorded: int | None = None
-    last_event_recorded: int | None = None
-
-    def note(self, fact: AnyFact) -> None:
-        self.messages += 1
-        recorded = fact.last_recorded
-        if self.last_recorded is None or recorded > self.last_recorded:
-            self.last_recorded = recorded
-        if self.last_event_recorded is None or recorded > self.last_event_recorded:
-            retracts_event = isinstance(fact, f.Retraction) and fact.retracts == "adverse_event"
-            if isinstance(fact, f.AdverseEvent) or retracts_event:
-                self.last_event_recorded = recorded
-
-    def add(self, other: Signs) -> None:
-        """Take in the signs of further messages."""
-        self.messages += other.messages
-        self.last_recorded = _later(self.last_recorded, other.last_recorded)
-        self.last_event_recorded = _later(self.last_event_recorded, other.last_event_recorded)
-
-
-def _later(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else max(one, other)
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a batch of messages comes to, before anything of it is kept: `SiteState.apply` keeps it."""
-
-    facts: list[tuple[bytes, AnyFact]]  # (pseudonym, fact); what a pure repetition brought is not among them
-    duplicates: int
-    signs: Signs  # of all messages taken, repetitions included
-    rejections: list[tuple[int, Rejection]]  # (place in the batch, why)
-    decisions: list[Decision]
-    draft: Ledger
-    generation: int  # of the state it was taken from
-    assessed: list[tuple[tuple[bytes, ...], Contribution]]
+def _always(_: Decision) -> bool:
+    return True
 
 
 class SiteState:
@@ -114,14 +48,20 @@ class SiteState:
         self.intake = intake
         self._be(entry)
         self.writer = FactWriter(intake.vocabulary, self.pseudonym)
+        self._rewriter = FactWriter(intake.vocabulary, bytes.fromhex)
         restamps = entry is not None and entry.restamps
         self.ledger = Ledger(intake.vocabulary, restamps=restamps, settled=self._settled)
         self.signs = Signs()
         self.generation = 0
         self.gate: Gate | None = None
+        self._judgement: Judgement | None = None
         self.contributions: Contributions | None = None
-        self.cube: Cube | None = None
+        self._cube: Cube | None = None
+        self._uncounted: set[bytes] = set()  # touched since they were counted last
+        self.faulty: set[bytes] = set()  # on whom the core failed
+        self.unheld: set[bytes] = set()  # of them, those whose answers were given before: to be judged again
         self._contributed: dict[bytes, Contribution] = {}
+        self._with_list: dict[bytes, Contribution] = {}  # of them those that list facts without effect
         self._keyed = keyed_digest(intake.key)
         self._id_rules = entry  # in force when the message was recorded that is being admitted
         self._one_version = intake.registry is None or len(intake.registry.versions) == 1
@@ -137,10 +77,14 @@ class SiteState:
         """
         if entry is not None:
             self._be(entry)
+        self._judgement = judgement
         self.gate = Gate(judgement.policies, self.days, judgement.waivers)
         self.contributions = judgement.contributions
-        self.cube = Cube(judgement.contributions.rows, judgement.contributions.cells) if with_cube else None
+        self._cube = Cube(judgement.contributions.rows, judgement.contributions.cells) if with_cube else None
         self._contributed.clear()
+        self._with_list.clear()
+        self._uncounted.clear()
+        self.faulty.clear()
         self.ledger.touch_all()
 
     # What comes in
@@ -181,12 +125,21 @@ class SiteState:
         self.signs.note(fact)
         return self.ledger.add(patient, fact)
 
-    def take(self, messages: Sequence[bytes], as_of: int) -> Taken:
-        """What a batch would do; nothing is kept until `apply`. Many messages of one patient cost one judgement."""
+    def restore(self, message: AnyMessage) -> None:
+        """Take in a message that was kept earlier, its identifiers replaced by pseudonyms; `settle` judges."""
+        patient_id = message.__dict__.get("patient_id")
+        self.ledger.add(SITE if patient_id is None else bytes.fromhex(patient_id), self._rewriter.fact(message))
+
+    def take(self, messages: Sequence[bytes], as_of: int, is_news: Callable[[Decision], bool] = _always) -> Taken:
+        """What a batch would do; nothing is kept until `apply`. Many messages of one patient cost one judgement.
+
+        A decision that releases and that `is_news` to the site stands only if the patient can be counted as well.
+        """
         draft = self.ledger.draft()
-        facts: list[tuple[bytes, AnyFact]] = []
+        facts: list[News] = []
+        repeated: list[News] = []
         rejections: list[tuple[int, Rejection]] = []
-        duplicates, signs = 0, Signs()
+        signs = Signs()
         for place, raw in enumerate(messages):
             decoded = decode(raw, self.site, self.intake.registry)
             if isinstance(decoded, Rejection):
@@ -194,16 +147,58 @@ class SiteState:
                 continue
             patient, fact = self.admit(decoded)
             signs.note(fact)
-            if draft.add(patient, fact):
-                facts.append((patient, fact))
-            else:
-                duplicates += 1
-        assessed, decisions = [], []
-        for members in _people(draft, draft.touched):
-            contribution, decided = self._assess(draft, members, as_of)
-            assessed.append((members, contribution))
-            decisions += decided
-        return Taken(facts, duplicates, signs, rejections, decisions, draft, self.generation, assessed)
+            (facts if draft.add(patient, fact) else repeated).append(News(place, patient, fact))
+        return self._drafted(Taken(facts, repeated, signs, rejections, draft), as_of, is_news)
+
+    def _drafted(self, taken: Taken, as_of: int, is_news: Callable[[Decision], bool] = _always) -> Taken:
+        """Judge everyone a draft touches, and all who claim a course of theirs: its row is the worst of all."""
+        draft = taken.draft
+        decisions: list[Decision] = []
+        done: set[bytes] = set()
+        waiting = draft.touched
+        while waiting:
+            claimants: set[bytes] = set()
+            for members in draft.people(waiting):
+                decided = self._decide(draft, members, as_of, is_news)
+                decisions += decided
+                done.update(members)
+                for each in decided:
+                    known = draft.claims.get(each.treatment_id)
+                    if isinstance(known, tuple):
+                        claimants.update(known)
+            waiting = claimants - done
+        return replace(
+            taken,
+            decisions=one_row_a_course(decisions),
+            revised=draft.revised,
+            touched=done,
+            generation=self.generation,
+        )
+
+    def settle_conflict(self, settlement: Settlement, as_of: int) -> Taken | None:
+        """What a person's word on a conflict comes to; None where there is no such conflict. `apply` keeps it."""
+        self.intake = replace(self.intake, settlements=(*self.intake.settlements, settlement))
+        draft = self.ledger.draft()
+        source, event_id = settlement.source, settlement.event_id
+        if not draft.resettle(event_id if source is None else (source, event_id)):
+            return None
+        return self._drafted(Taken([], [], Signs(), [], draft), as_of)
+
+    def decide(
+        self, patients: Iterable[bytes], as_of: int, is_news: Callable[[Decision], bool] = _always
+    ) -> list[Decision]:
+        """The decisions that stand of all courses of these pseudonyms, and of whoever shares one; nothing is kept."""
+        found: list[Decision] = []
+        for members in self.ledger.people(patients):
+            found += self._decide(self.ledger, members, as_of, is_news)
+        return found
+
+    def waive(self, waivers: tuple[Waiver, ...]) -> None:
+        """Judge from now on with these waivers, signed by people."""
+        if self._judgement is None:
+            raise RuntimeError("judge_by must come before a judgement")
+        self._judgement = replace(self._judgement, waivers=waivers)
+        self.gate = Gate(self._judgement.policies, self.days, waivers)
 
     def apply(self, taken: Taken) -> None:
         """Keep what a batch came to; to be called once it is safely stored.
@@ -215,41 +210,95 @@ class SiteState:
         self.generation += 1
         self.signs.add(taken.signs)
         taken.draft.settle()
-        for members, contribution in taken.assessed:
-            self._contribute(members, contribution)
+        if self._cube is not None:
+            self._uncounted.update(taken.touched)
 
     # What it comes to
 
     def settle(self, as_of: int, judged: Callable[[list[Decision]], None]) -> None:
         """Judge everyone touched since the last time; `judged` is given the decisions of one person after another."""
-        for members in _people(self.ledger, self.ledger.touched):
-            contribution, decisions = self._assess(self.ledger, members, as_of)
+        for members in self.ledger.people(self.ledger.touched):
+            contribution, decisions = self._assess(members, as_of)
             self._contribute(members, contribution)
             if decisions:
                 judged(decisions)
         self.ledger.touched.clear()
 
-    def _assess(self, ledger: Ledger, members: tuple[bytes, ...], as_of: int) -> tuple[Contribution, list[Decision]]:
-        """What one person adds, and the decisions. One on whom the core raises is held and listed, all others go on."""
-        if self.gate is None or self.contributions is None:
-            raise RuntimeError("judge_by must come before a judgement")
+    def _assess(self, members: tuple[bytes, ...], as_of: int) -> tuple[Contribution, list[Decision]]:
+        """What one person adds, and the decisions: both, or neither."""
+        gate, contributions = self._judges()
         try:
-            record = record_of(ledger, members)
-            decisions = self.gate.decide(record, as_of)
-            return self.contributions.of(record, self.days.zone, self.observed_from), decisions
+            record = record_of(self.ledger, members)
+            decisions = gate.decide(record, as_of)
+            return contributions.of(record, self.days.zone, self.observed_from), decisions
         except Exception as fault:  # noqa: BLE001  law 6: a fault never releases and never stops the others
             self.on_fault(fault)
-            return UNASSESSABLE, list(_unassessable(ledger, members))
+            self.faulty.update(members)
+            return UNASSESSABLE, list(_unassessable(self.ledger, members))
+
+    def _decide(
+        self, ledger: Ledger, members: tuple[bytes, ...], as_of: int, is_news: Callable[[Decision], bool] = _always
+    ) -> list[Decision]:
+        """The decisions of one person. What newly releases waits until the whole core has succeeded on the person."""
+        gate, contributions = self._judges()
+        try:
+            record = record_of(ledger, members)
+            decisions = gate.decide(record, as_of)
+            if any(each.decision in RELEASING and is_news(each) for each in decisions) or (
+                self.faulty and not self.faulty.isdisjoint(members)
+            ):
+                contributions.of(record, self.days.zone, self.observed_from)
+            return decisions
+        except Exception as fault:  # noqa: BLE001  law 6, as above
+            self.on_fault(fault)
+            return list(_unassessable(ledger, members))
+
+    def _judges(self) -> tuple[Gate, Contributions]:
+        if self.gate is None or self.contributions is None:
+            raise RuntimeError("judge_by must come before a judgement")
+        return self.gate, self.contributions
+
+    def count(self, at_most: int = _EVERYBODY) -> int:
+        """Bring the counts up to date for some of those whom batches touched; returns how many are left.
+
+        Answers do not wait for the counts: who loads much and looks seldom counts each person once a look.
+        """
+        while self._uncounted and at_most > 0:
+            _, contributions = self._judges()
+            members = self.ledger.members(next(iter(self._uncounted)))
+            self._uncounted.difference_update(members)
+            at_most -= 1
+            try:
+                record = record_of(self.ledger, members)
+                contribution = contributions.of(record, self.days.zone, self.observed_from)
+                self.faulty.difference_update(members)
+            except Exception as fault:  # noqa: BLE001  law 6: the answers of this one are mended, all others go on
+                self.on_fault(fault)
+                contribution = UNASSESSABLE
+                self.faulty.update(members)
+                self.unheld.update(members)
+            self._contribute(members, contribution)
+        return len(self._uncounted)
+
+    @property
+    def cube(self) -> Cube | None:
+        """The counts of everybody, brought up to date; None where nobody wants them."""
+        if self._uncounted:
+            self.count()
+        return self._cube
 
     def _contribute(self, members: tuple[bytes, ...], contribution: Contribution) -> None:
-        if self.cube is None:
+        if self._cube is None:
             return
         for member in members:
+            self._with_list.pop(member, None)
             old = self._contributed.pop(member, None)
             if old is not None:
-                self.cube.replace(old, None)
-        self.cube.replace(None, contribution)
+                self._cube.replace(old, None)
+        self._cube.replace(None, contribution)
         self._contributed[members[0]] = contribution
+        if contribution.listed:
+            self._with_list[members[0]] = contribution
 
     # Observation
 
@@ -273,8 +322,8 @@ class SiteState:
             for fact in self.ledger.facts(SITE)
             if isinstance(fact, f.FeedStatus) and fact.feed == "adverse_event"
         ]
-        if self.signs.last_event_recorded is not None:
-            signs.append(self.days.day(self.signs.last_event_recorded))
+        if "adverse_event" in self.signs.heard:
+            signs.append(self.days.day(self.signs.heard["adverse_event"]))
         return max(signs) + feed.silent_after_days + 1 if signs and feed else 0
 
     def last_recorded_day(self) -> int | None:
@@ -283,23 +332,15 @@ class SiteState:
 
     def classes(self) -> Counter[str]:
         """How many messages are accepted, duplicate, superseded and conflicting, by the final state."""
-        counts = Counter({"accepted": 0, "duplicate": 0, "superseded": 0, "conflicting": 0})
-        bodies = 0
-        for known in self.ledger.identities.values():
-            if isinstance(known, History):
-                counts["accepted"] += known.standing.body is not None
-                counts["superseded"] += known.standing.superseded
-                counts["conflicting"] += known.standing.conflicting
-                bodies += len(known.bodies)
-            else:
-                counts["accepted"] += 1
-                bodies += 1
-        counts["duplicate"] = self.signs.messages - bodies
+        classes = self.ledger.classes
+        counts = Counter({name: classes[name] for name in ("accepted", "superseded", "conflicting")})
+        counts["duplicate"] = self.signs.messages - sum(counts.values())
         return counts
 
     def open_conflicts(self) -> Iterator[tuple[str | None, str, list[tuple[str, str, str | None, int]]]]:
         """(source, event_id, bodies) of each identity in conflict; a body is (digest, type, outcome, instant)."""
-        for known in self.ledger.identities.values():
+        for identity in {each for contested in self.ledger.contests.values() for each in contested}:
+            known = self.ledger.identities[identity]
             if isinstance(known, History) and known.standing.contested:
                 bodies = sorted((self.digest(body), *_told(body)) for body in known.standing.contested)
                 fact = known.standing.contested[0].fact
@@ -307,13 +348,13 @@ class SiteState:
 
     def listed(self) -> Iterator[tuple[str, str, str]]:
         """(what, treatment_id, event_id) of each standing fact that has no effect."""
-        for contribution in self._contributed.values():
+        self.count()
+        for contribution in self._with_list.values():
             yield from listed_in(contribution)
 
     def conflicts(self) -> int:
         """Identities in conflict that nobody has settled."""
-        known = self.ledger.identities.values()
-        return sum(isinstance(each, History) and bool(each.standing.contested) for each in known)
+        return self.ledger.classes["open conflicts"]
 
 
 _NO_LIMIT = (1 << DAY_BITS) - 1  # later than any day that can be written
@@ -330,19 +371,6 @@ def _site_days(entry: SiteEntry | None) -> SiteDays:
         return SiteDays()
     screening = entry.feeds.get("screening")
     return SiteDays(entry.zone, entry.go_live.toordinal(), screening.results_after_hours if screening else None)
-
-
-def _people(ledger: Ledger, touched: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
-    """Each person among the touched pseudonyms once, as all the pseudonyms of that person."""
-    if not ledger.has_merges():
-        yield from ((each,) for each in touched if each != SITE)
-        return
-    done: set[bytes] = set()
-    for each in touched:
-        if each != SITE and each not in done:
-            members = ledger.members(each)
-            done.update(members)
-            yield members
 
 
 def _unassessable(ledger: Ledger, members: tuple[bytes, ...]) -> Iterator[Decision]:

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from monitor import report
+from monitor.core.batch import Taken
 from monitor.core.cohorts import LevelSets
 from monitor.core.contribution import Contributions
 from monitor.core.days import day_of
 from monitor.core.decision import Decision
 from monitor.core.gate import CompiledPolicy
+from monitor.core.given import Intake, Judgement
 from monitor.core.meaning import Meaning
 from monitor.core.rates import Rates, SiteCounts
 from monitor.core.rows import Rows
-from monitor.core.state import Intake, Judgement, SiteState, Taken
+from monitor.core.state import SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.demo.build import Message
 from monitor.demo.cases import SITE, case_one, case_two, told
