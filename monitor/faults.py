@@ -3,9 +3,11 @@
 The text of an exception, and of what caused it, may quote what was being read. Types and places in the code cannot.
 """
 
+import logging
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 OUR_CODE = (ROOT / "monitor", ROOT / "schemas")
@@ -45,3 +47,10 @@ def _place(frame: traceback.FrameSummary) -> str:
     path = Path(frame.filename)
     parts = path.relative_to(ROOT).parts if _is_ours(frame) else path.parts[-2:]
     return f"in {'/'.join(parts)}:{frame.lineno} ({frame.name})"
+
+
+class DiscreetFormatter(logging.Formatter):
+    """Tells of an exception by type and place only, whoever logs it."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the library's name
+        return summary(ei[1]) if ei[1] is not None else ""

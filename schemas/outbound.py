@@ -29,6 +29,7 @@ Decision = Literal[
 FindingName = Literal[
     "excluded", "positive", "indeterminate", "missing", "expired", "late", "conflicting", "treated", "waived"
 ]
+CaseKind = Literal["violation", "unassessable", "started_on_hold"]
 Flag = Literal["dose_above_label", "two_of_one_class", "differs_from_order"]
 
 
@@ -72,6 +73,10 @@ class Answer(Out):
     policy_version: WholeNumber | None = Field(description="version of the policy that judged; null where none could")
     decided_at: Instant = Field(description="when it was decided")
     valid_until: Day | None = Field(description="last day on which the answer would still hold; null: until it changes")
+    dose_on: Day | None = Field(None, description="day of the first dose that was judged, of a start")
+    cases: dict[CaseKind, Instant] = Field(
+        {}, description="why a person must close it, and since when without interruption"
+    )
 
 
 class FactKey(Message):

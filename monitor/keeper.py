@@ -1,0 +1,318 @@
+"""One site as its owner holds it: the state, the standing answers, and what has arrived.
+
+A batch goes three steps: `draft` says what it comes to, the log keeps that, `keep` makes it ours. Whoever dies between
+two of them starts again from the log and is at the same point. Answers are level-triggered: at every step what the site
+was told is compared with what it should be told, and only the difference is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from monitor import records
+from monitor.core import facts as f
+from monitor.core.batch import News, Signs, Taken
+from monitor.core.cases import cases_of
+from monitor.core.decision import Decision, one_row_a_course
+from monitor.core.decode import MAX_BYTES, Rejection
+from monitor.core.given import Judgement, Settlement
+from monitor.core.meaning import Mapped
+from monitor.core.state import SiteState
+from monitor.log import LogUnusableError, SiteLog, Transaction
+from monitor.records import Answer, Course, Rejected, Tally
+
+_pack = msgspec.msgpack.Encoder().encode
+
+Lookups = Mapping[str, Mapping[int, Mapped[Any]]]
+"""What the policy in force makes of each concept, by kind."""
+
+_NEEDS_SOMEBODY = ("hold", "awaiting_evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one message: `accepted`, `duplicate` or `rejected`; of an order or a start, its course."""
+
+    status: str
+    rejection: Rejection | None = None
+    course: Course | None = None
+    is_contested: bool = False  # it contradicts what is on file under the same version
+    unmapped: tuple[str, ...] = ()  # kinds of concept that the policy knows none of the codes of: they count as nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a batch, a day or a person's word comes to, before it is kept."""
+
+    transaction: Transaction
+    taken: Taken | None
+    answers: dict[Course, Answer]  # those that change
+    outcomes: list[Outcome]  # of each message
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing arrived and nothing changes."""
+        return self.taken is None and not self.answers
+
+
+class Origin(NamedTuple):
+    """Where the messages of a batch come from."""
+
+    channel: str
+    places: Sequence[int]  # of each message: line of the file, offset of the topic
+    next: int | None = None  # place to go on from, in a channel that is read once in order
+
+
+class _Said(NamedTuple):
+    """What the site was told of a course last."""
+
+    content: int  # a hash of it
+    decision: str
+    basis: int | None = None  # a hash of the decision that was last seen to say the same
+
+
+class Keeper:
+    """Owns one site. For one thread at a time; `at` is always the instant of what happens, in microseconds."""
+
+    def __init__(self, state: SiteState) -> None:
+        self.state = state
+        self.site = state.site
+        self.tally = Tally()
+        self.position: dict[str, int] = {}
+        self.said: dict[Course, _Said] = {}
+        self.open: dict[Course, Answer] = {}  # what needs somebody: holds, starts that wait, cases
+        self.decisions: Counter[tuple[str, str]] = Counter()  # (kind, decision) -> courses
+
+    def load(self, log: SiteLog, judgement: Judgement, at: int, as_of: int) -> Draft:
+        """Become what the log says; returns what must be mended of the answers, mostly nothing."""
+        try:
+            for record in log.facts(self.site):
+                self.state.restore(records.read_fact(record))
+            self.tally = log.tally(self.site)
+            self.position = log.position(self.site)
+            self._stand({course: records.read_answer(record) for course, record in log.answers(self.site)})
+        except (ValueError, msgspec.MsgspecError) as damage:  # their texts name fields, never a value
+            raise LogUnusableError(
+                f"the log of {self.site} holds what this version cannot read ({damage}). "
+                "Use the newest version; if that cannot read it either, put back the copy you trust."
+            ) from None
+        self.state.signs = Signs(self.tally.taken, self.tally.last_recorded, dict(self.tally.heard))
+        return self.judge_all(judgement, at, as_of)
+
+    def judge_all(self, judgement: Judgement, at: int, as_of: int) -> Draft:
+        """Judge everybody anew, by these policies."""
+        decided: list[Decision] = []
+        self.state.judge_by(judgement)
+        self.state.settle(as_of, decided.extend)
+        return self._answers_only(one_row_a_course(decided), {treatment_id for treatment_id, _ in self.said}, at)
+
+    def draft(self, messages: Sequence[bytes], origin: Origin, at: int, as_of: int) -> Draft:
+        """What a batch would do."""
+        taken = self.state.take(messages, as_of, self._is_news)
+        answers = self._changes(taken.decisions, self._gone(taken, as_of), at)
+        outcomes = _outcomes(taken, len(messages), self._lookups())
+        refused = [
+            Rejected(messages[place][: MAX_BYTES + 1], origin.channel, origin.places[place], *why)
+            for place, why in taken.rejections
+        ]
+        transaction = Transaction(
+            site=self.site,
+            tally=self._tally(taken, len(messages), at),
+            facts=[records.fact_record(self.site, messages[each.place], *_patients(each), at) for each in taken.facts],
+            answers={course: records.write_answer(answer) for course, answer in answers.items()},
+            rejections=refused,
+            position={} if origin.next is None else {origin.channel: origin.next},
+            at=at,
+        )
+        return Draft(transaction, taken, answers, outcomes)
+
+    def reassess(self, treatment_ids: Iterable[str], at: int, as_of: int) -> Draft:
+        """What time, or a waiver, changes of some courses."""
+        asked = set(treatment_ids)
+        patients = {each for treatment_id in asked for each in self.state.ledger.claimants(treatment_id)}
+        rows = one_row_a_course(self.state.decide(patients, as_of, self._is_news))
+        whole = [row for row in rows if row.treatment_id in asked]  # theirs may be claimed by others too
+        return self._answers_only(whole, asked, at)
+
+    def mend(self, at: int, as_of: int) -> Draft:
+        """The answers of those on whom the core failed only after they were answered: nothing is released to them."""
+        decided = one_row_a_course(self.state.decide(self.state.unheld, as_of))
+        return self._answers_only(decided, set(), at)
+
+    def settle_conflict(self, settlement: Settlement, at: int, as_of: int) -> Draft:
+        """What a person's word on a conflict comes to."""
+        taken = self.state.settle_conflict(settlement, as_of)
+        if taken is None:
+            return self._answers_only([], set(), at)
+        answers = self._changes(taken.decisions, self._gone(taken, as_of), at)
+        return Draft(self._of_answers(answers, at), taken, answers, [])
+
+    def keep(self, draft: Draft) -> None:
+        """Make ours what the log has kept."""
+        if draft.taken is not None:
+            self.state.apply(draft.taken)
+        self.tally = draft.transaction.tally
+        self.position.update(draft.transaction.position)
+        self._stand(draft.answers)
+
+    def _lookups(self) -> Lookups:
+        contributions = self.state.contributions
+        return {} if contributions is None else contributions.lookups
+
+    # Answers
+
+    def has_start(self, treatment_id: str) -> bool:
+        """Whether the site was told anything of a start of the course."""
+        said = self.said.get((treatment_id, "start"))
+        return said is not None and said.decision != "withdrawn"
+
+    def courses(self) -> list[str]:
+        """All courses of which there is, or was, something to say."""
+        return sorted({treatment_id for treatment_id, _ in self.said}.union(self.state.ledger.claims))
+
+    def _answers_only(self, decisions: list[Decision], asked: set[str], at: int) -> Draft:
+        answers = self._changes(decisions, _orders_and_starts(asked) - _decided(decisions), at)
+        return Draft(self._of_answers(answers, at), None, answers, [])
+
+    def _of_answers(self, answers: dict[Course, Answer], at: int) -> Transaction:
+        written = {course: records.write_answer(answer) for course, answer in answers.items()}
+        return Transaction(self.site, self.tally, answers=written, at=at)
+
+    def _changes(self, decisions: list[Decision], gone: set[Course], at: int) -> dict[Course, Answer]:
+        """The answers that differ from what the site was told; what is gone is withdrawn, never silence."""
+        changed: dict[Course, Answer] = {}
+        for decision in decisions:
+            course = (decision.treatment_id, decision.kind)
+            said = self.said.get(course)
+            if decision.historical and said is None:
+                continue  # what began before go-live is answered to nobody, unless it once was
+            basis = hash(_pack(decision))
+            if said is not None and said.basis == basis:
+                continue
+            answer = records.answer_of(self.site, decision, at, self._cases(decision, at))
+            if said is None or said.content != _content(answer):
+                changed[course] = answer
+            else:
+                self.said[course] = said._replace(basis=basis)
+        for course in gone:
+            if self._is_answered(course):
+                changed[course] = records.withdrawn(self.site, course, at)
+        return changed
+
+    def _is_answered(self, course: Course) -> bool:
+        said = self.said.get(course)
+        return said is not None and said.decision != "withdrawn"
+
+    def _gone(self, taken: Taken, as_of: int) -> set[Course]:
+        """What was answered and of which nothing is decided any more, not even for those whom the batch left alone."""
+        courses = _orders_and_starts(_courses_of(taken)) - _decided(taken.decisions)
+        gone = {course for course in courses if self._is_answered(course)}
+        others = {each for treatment_id, _ in gone for each in taken.draft.claimants(treatment_id)} - taken.touched
+        return gone - _decided(self.state.decide(others, as_of)) if others else gone
+
+    def _is_news(self, decision: Decision) -> bool:
+        """Whether the site would be told something else than so far."""
+        said = self.said.get((decision.treatment_id, decision.kind))
+        return not decision.historical and (said is None or said.decision != decision.decision)
+
+    def _cases(self, decision: Decision, at: int) -> dict[str, str]:
+        """Since when it has been each kind of case; another first dose of the course is a new case."""
+        kinds = cases_of(decision)
+        if not kinds:
+            return {}
+        before = self.open.get((decision.treatment_id, decision.kind))
+        is_same = before is not None and before.dose_on == records.day_text(decision.day)
+        known = before.cases if before is not None and is_same else {}
+        return {kind: known.get(kind) or records.instant_text(at) for kind in kinds}
+
+    def _stand(self, answers: dict[Course, Answer]) -> None:
+        for course, answer in answers.items():
+            before = self.said.get(course)
+            if before is not None:
+                self.decisions[course[1], before.decision] -= 1
+            self.decisions[course[1], answer.decision] += 1
+            self.said[course] = _Said(_content(answer), answer.decision)
+            if answer.decision in _NEEDS_SOMEBODY or answer.cases:
+                self.open[course] = answer
+            else:
+                self.open.pop(course, None)
+
+    def _tally(self, taken: Taken, received: int, at: int) -> Tally:
+        old = self.tally
+        after = Signs(old.taken, old.last_recorded, dict(old.heard))
+        after.add(taken.signs)
+        refused = Counter(why.reason for _, why in taken.rejections)
+        return Tally(
+            received=old.received + received,
+            taken=after.messages,
+            rejected=dict(sorted((Counter(old.rejected) + refused).items())),
+            last_received=at if received else old.last_received,
+            last_recorded=after.last_recorded,
+            heard=after.heard,
+        )
+
+
+def _content(answer: Answer) -> int:
+    """A hash of what an answer says, whenever it was said."""
+    return hash(records.write_answer(msgspec.structs.replace(answer, decided_at="")))
+
+
+def _orders_and_starts(treatment_ids: Iterable[str]) -> set[Course]:
+    return {(treatment_id, kind) for treatment_id in treatment_ids for kind in ("order", "start")}
+
+
+def _decided(decisions: Iterable[Decision]) -> set[Course]:
+    return {(decision.treatment_id, decision.kind) for decision in decisions}
+
+
+def _courses_of(taken: Taken) -> set[str]:
+    """The courses that may have lost their row: what was taken back, and what has a new fact or a new owner.
+
+    A new fact can be enough: of two starts with no stop between the earlier stands, and it may be of an unknown drug.
+    """
+    found = taken.revised | {each.fact.treatment_id for each in taken.facts if isinstance(each.fact, f.Treatment)}
+    for members in taken.draft.people(taken.touched):
+        sheets = [taken.draft.sheets.get(member) for member in members]
+        if len(members) > 1 or any(sheet.versioned for sheet in sheets if sheet):  # facts may stand that did not
+            facts = (fact for member in members for fact in taken.draft.facts(member))
+            found |= {fact.treatment_id for fact in facts if isinstance(fact, f.Treatment)}
+    return found
+
+
+def _patients(each: News) -> tuple[bytes, bytes | None]:
+    return each.patient, each.fact.other if isinstance(each.fact, f.Merged) else None
+
+
+def _outcomes(taken: Taken, count: int, lookups: Lookups) -> list[Outcome]:
+    found: list[Outcome | None] = [None] * count
+    for place, why in taken.rejections:
+        found[place] = Outcome("rejected", why)
+    for status, messages in (("accepted", taken.facts), ("duplicate", taken.repeated)):
+        for place, patient, fact in messages:
+            contested = f.identity_of(fact) in (taken.draft.contests.get(patient) or ())
+            found[place] = Outcome(status, None, _course(fact), contested, _unmapped(fact, lookups))
+    return list(_all_told(found))
+
+
+def _unmapped(fact: f.AnyFact, lookups: Lookups) -> tuple[str, ...]:
+    kinds = {kind for kind, concept in f.coded_in(fact) if lookups[kind][concept].unmapped}
+    return tuple(sorted(kinds)) if kinds else ()
+
+
+def _all_told(found: list[Outcome | None]) -> Iterator[Outcome]:
+    """Each message ends in exactly one outcome."""
+    for place, outcome in enumerate(found):
+        if outcome is None:
+            raise RuntimeError(f"nobody said what became of message {place} of a batch")
+        yield outcome
+
+
+def _course(fact: f.AnyFact) -> Course | None:
+    if isinstance(fact, f.Ordered | f.Cancelled):
+        return fact.treatment_id, "order"
+    return (fact.treatment_id, "start") if isinstance(fact, f.Started) else None

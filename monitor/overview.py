@@ -1,0 +1,73 @@
+"""What the monitor knows at one moment, as pages and metrics show it: plain values, ready to be printed.
+
+Instants are RFC 3339 text in UTC, days are `YYYY-MM-DD`. No value here names a patient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A start that a person must close; `kind` is `violation`, `unassessable` or `started_on_hold`."""
+
+    site: str
+    treatment_id: str
+    kind: str
+    since: str  # instant from which the answer has been a case without interruption
+    answer: dict[str, Any]  # the model `schemas.outbound.Answer` as JSON: decision, findings, flags, reasons, ...
+
+
+@dataclass(frozen=True, slots=True)
+class CourseView:
+    """What the page of a course shows; answers and closings as JSON."""
+
+    answers: list[dict[str, Any]]
+    cases: list[Case]  # open ones
+    closings: list[dict[str, Any]]  # what people said when they closed a case of it
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """One feed of one site, as the registry describes it; without a registry no feed is known."""
+
+    site: str
+    feed: str  # treatment, screening, adverse_event
+    complete_from: str  # day from which it is complete
+    complete_through: str | None  # the latest day a `feed_status` vouched for
+    last_heard: str | None  # day of the latest sign of life
+    silent_after_days: int
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SiteActivity:
+    """What a site has sent so far."""
+
+    site: str
+    zone: str
+    today: str
+    last_received: str | None  # instant at which the last message arrived
+    messages: dict[str, int]  # received, accepted, duplicate, superseded, conflicting
+    rejected: dict[str, int]  # by reason
+    patients: int
+    answers: dict[tuple[str, str], int]  # (kind, decision) -> courses, those that began before go-live excepted
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything a page or a scrape shows, computed at one moment."""
+
+    computed_at: str
+    live_since: str  # instant at which this process began to serve
+    trouble: str | None  # why nothing can be taken now, as a full disk
+    today: str  # the latest day that has begun at every site
+    result: dict[str, Any]  # the object of `jakwatch replay` as of the day to which reports are complete; no decisions
+    cases: tuple[Case, ...]  # open, oldest first
+    closed_cases: int
+    holds: tuple[dict[str, Any], ...]  # answers to orders on hold, as JSON
+    awaiting: tuple[dict[str, Any], ...]  # answers to starts that still wait for evidence
+    feeds: tuple[FeedState, ...]
+    sites: tuple[SiteActivity, ...]
