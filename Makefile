@@ -18,7 +18,7 @@ IS_NEW := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 WORKS  := grep -qsF '$(CURDIR)/$(PY)' $(VENV)/bin/pip && $(PY) $(IS_NEW)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test torture check bench format schemas lock clean
+.PHONY: help setup programs demo test torture check bench format schemas lock clean
 
 help:      ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -33,14 +33,24 @@ $(STAMP):
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation --no-index --force-reinstall --editable .
 	@rm -f $(VENV)/.set-up-* && touch $@
 
-demo: $(STAMP)  ## the paper's two cases and generated hospitals, as a table
+# What tests use beside Python: PROGRAM=PACKAGE of Debian. Where another system has them by other ways, nothing is fetched.
+PROGRAMS = chromium=chromium promtool=prometheus
+programs:  ## Chromium and promtool, which tests use, if they are missing
+	@missing=; for each in $(PROGRAMS); do command -v $${each%%=*} >/dev/null 2>&1 || missing="$$missing $${each#*=}"; done; \
+	[ -z "$$missing" ] || { echo "fetching$$missing" >&2; as=; [ "$$(id -u)" = 0 ] || as=sudo; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends$$missing fonts-dejavu-core >/dev/null; } || \
+	  { echo "install$$missing in the way of your system, then say make test again" >&2; exit 2; }; }
+
+demo: $(STAMP)  ## the live service in invented hospitals, until you stop it
 	$(VENV)/bin/jakwatch demo
 
-test: $(STAMP)  ## all tests
+test: $(STAMP) programs  ## all tests
 	$(PY) -m pytest $(ARGS)
 
-torture: $(STAMP)  ## the property tests with many more examples, new ones each time
+torture: $(STAMP) programs  ## the long versions: many more random cases, new ones each time, and a hundred kills
 	HYPOTHESIS_PROFILE=torture $(PY) -m pytest tests/property $(ARGS)
+	JAKWATCH_KILLS=100 $(PY) -m pytest tests/integration/test_killed_and_restarted.py $(ARGS)
 
 check: $(STAMP)  ## style, types, layers, generated files, the default policy
 	$(PY) -m ruff check .
@@ -49,15 +59,17 @@ check: $(STAMP)  ## style, types, layers, generated files, the default policy
 	$(VENV)/bin/lint-imports --no-logo
 	$(PY) -m schemas.generate --check
 	$(PY) -m tools.commands_page --check
+	$(PY) -m tools.metrics_page --check
 	$(VENV)/bin/jakwatch policy check
 
 bench: $(STAMP)  ## how fast, how much memory, and against which goals
 	$(PY) -m benchmarks $(ARGS)
 
-format: $(STAMP)  ## mend what ruff can mend, and the page of all commands
+format: $(STAMP)  ## mend what ruff can mend, and the generated pages
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 	$(PY) -m tools.commands_page
+	$(PY) -m tools.metrics_page
 
 schemas: $(STAMP)  ## JSON Schema, examples and reference page from the models
 	$(PY) -m schemas.generate

@@ -19,6 +19,7 @@ from monitor import __version__, faults
 
 COMMANDS = {
     "replay": ("monitor.commands.replay", "Decisions and rates of files of messages: what the stream would say."),
+    "run": ("monitor.commands.run", "The single machine, live: HTTP and folder in, answers and a page out."),
     "validate": ("monitor.commands.validate", "Which lines of a file would be rejected, and why."),
     "policy": ("monitor.commands.policy", "Check, show, explain and compare policies."),
     "schemas": ("monitor.commands.schemas", "The messages in and out as JSON Schema, with examples."),

@@ -1,4 +1,4 @@
-"""`jakwatch demo`: two known cases and some invented hospitals, so that one sees results before having data."""
+"""`jakwatch demo`: the live service in invented hospitals, so that one sees it work before having data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from monitor import report
+from monitor.commands.run import DEFAULT_PORT, served
 from monitor.demo import cases, hospitals
 from monitor.policyfile import default_policy_path, load_policies, load_registry
-from monitor.replay import replay_files
 
 MESSAGES, SITES = "messages.jsonl", "sites.yaml"
 
@@ -25,49 +25,94 @@ MESSAGES, SITES = "messages.jsonl", "sites.yaml"
     epilog="""\b
 Examples:
   jakwatch demo
-  jakwatch demo --patients 1000 --keep demo-data"""
+  jakwatch demo --patients 1000 --data demo-data
+  jakwatch demo --files demo-files"""
 )
 @click.option("--patients", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Per hospital.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another number, other hospitals.")
 @click.option(
-    "--keep",
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0: any that is free."
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the log there and go on with it next time. Default: it is gone when the demo ends.",
+)
+@click.option(
+    "--files",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help=f"Leave the data there, as {MESSAGES} and {SITES}.",
+    help=f"Serve nothing: leave {MESSAGES} and {SITES} there, replay them and print the table.",
 )
-def command(patients: int, seed: int, keep: Path | None) -> None:
-    """Generate hospitals, add the two cases of the paper behind the project, replay both, and print the table."""
-    with _folder(keep) as folder:
-        _fill(folder, patients, seed)
-        result = _replayed(folder)
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else report.WIDEST
-    click.echo(report.table(result, width=width, colour=terminal), nl=False)
-    click.echo(f"\n{_seen(result)}\n{_next(keep)}")
+def command(patients: int, seed: int, port: int, data: Path | None, files: Path | None) -> None:
+    """Run the live service in invented hospitals: three years of their life, the two cases of the paper behind the
+    project, and what goes on now. It lives until you stop it.
+    """
+    if files is not None:
+        if data is not None:
+            raise click.UsageError("--files serves nothing, so --data does not go with it.")
+        _print_files(files, patients, seed)
+        return
+    with _folder(data) as folder:
+        _live(folder, patients, seed, port)
+
+
+def _live(folder: Path, patients: int, seed: int, port: int) -> None:
+    from monitor.demo_life import DemoLife  # noqa: PLC0415  --files and --help wait for none of it
+    from monitor.service import Settings  # noqa: PLC0415
+
+    life = DemoLife(folder, seed, patients)
+    registry = folder / SITES
+    registry.write_text(life.registry(), encoding="utf-8")
+    settings = Settings(
+        data=folder,
+        policies=load_policies([default_policy_path()]),
+        registry=load_registry([registry]),
+        host="127.0.0.1",
+        port=port,
+    )
+    goes_on = (folder / "log.sqlite").exists()
+    what = "Reading what hospitals sent so far" if goes_on else "Filling invented hospitals with three years of life"
+    click.echo(f"{what} ...", err=True)
+    served(settings, _where_to_look, life)
+
+
+def _where_to_look(address: str) -> None:
+    click.echo(
+        f"""Open {address} (Ctrl-C ends it)
+  Within a minute an order at lisbon is held, its results come in, and it is released: watch "Needs attention".
+  The paper's two cases: {address}course?site=paper&treatment_id=case-1-upa
+                         {address}course?site=paper&treatment_id=case-2-upa
+  For programs: {address}openapi.json   For Prometheus: {address}metrics"""
+    )
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def _folder(kept: Path | None) -> Iterator[Path]:
     """The folder to keep, or one that goes away."""
-    if keep is None:
+    if kept is None:
         with tempfile.TemporaryDirectory(prefix="jakwatch-demo-") as name:
             yield Path(name)
         return
-    keep.mkdir(parents=True, exist_ok=True)
-    if taken := [name for name in (MESSAGES, SITES) if (keep / name).exists()]:
-        raise click.UsageError(f"{keep / taken[0]} exists and is not overwritten. Name another folder after --keep.")
-    yield keep
+    kept.mkdir(parents=True, exist_ok=True)
+    yield kept
 
 
-def _fill(folder: Path, patients: int, seed: int) -> None:
+def _print_files(folder: Path, patients: int, seed: int) -> None:
+    from monitor.replay import replay_files  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if taken := [name for name in (MESSAGES, SITES) if (folder / name).exists()]:
+        raise click.UsageError(f"{folder / taken[0]} exists and is not overwritten. Name another folder after --files.")
     everyone = chain(cases.paper_cases(), hospitals.generate(seed, patients_per_site=patients))
     hospitals.write(folder / MESSAGES, everyone)
     shutil.copyfile(Path(hospitals.__file__).with_name(SITES), folder / SITES)
-
-
-def _replayed(folder: Path) -> dict[str, Any]:
-    policies = load_policies([default_policy_path()])
-    return replay_files([str(folder / MESSAGES)], policies=policies, registry=load_registry([folder / SITES]))
+    policies, registry = load_policies([default_policy_path()]), load_registry([folder / SITES])
+    result = replay_files([str(folder / MESSAGES)], policies=policies, registry=registry)
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else report.WIDEST
+    click.echo(report.table(result, width=width, colour=terminal), nl=False)
+    click.echo(f"\n{_seen(result)}\nNext: jakwatch replay {folder / MESSAGES} --sites {folder / SITES} --format table")
 
 
 def _seen(result: dict[str, Any]) -> str:
@@ -79,10 +124,3 @@ def _seen(result: dict[str, Any]) -> str:
         f"What you see: the paper's two cases (case-1-upa, case-2-upa) are {' and '.join(sorted(paper))}.\n"
         f"Of the {len(starts):,} starts {violations:,} are violations. Hospitals and mistakes are made up."
     )
-
-
-def _next(keep: Path | None) -> str:
-    own = "With your own: jakwatch validate your.jsonl; jakwatch replay your.jsonl --format table (--help tells more)"
-    if keep is None:
-        return f"Next: jakwatch demo --keep FOLDER leaves the messages there, to look at and to replay.\n{own}"
-    return f"Next: jakwatch replay {keep / MESSAGES} --sites {keep / SITES} --format table\n{own}"

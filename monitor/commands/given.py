@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
 from monitor.core.days import day_of
 from monitor.files import FileProblem
+from monitor.keyfile import KeyProblem, read_key
 from monitor.problems import PolicyError
 from schemas.parts import SITE_PATTERN
 
@@ -40,3 +42,11 @@ def given_day(text: str) -> int:
     except ValueError:
         pass
     raise click.BadParameter("must be a day like 2026-06-30, of the years 1000 to 8999", param_hint="--as-of")
+
+
+def given_key(path: Path) -> bytes:
+    """The pseudonym key in a file; anything else is wrong use."""
+    try:
+        return read_key(path)
+    except KeyProblem as problem:
+        raise click.ClickException(str(problem)) from None

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor import faults
-from monitor.commands.given import given_day, given_site, what_a_person_can_mend
+from monitor.commands.given import given_day, given_key, given_site, what_a_person_can_mend
 from monitor.core.days import instant
 from monitor.files import FileProblem, read_lines, read_registry, total_bytes
 
@@ -52,6 +53,11 @@ Examples:
     metavar="FILE",
     help="What people decided (waivers, settled conflicts), as JSONL.",
 )
+@click.option(
+    "--pseudonym-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Key file of the live service whose settled conflicts are among the actions.",
+)
 @click.option("--site", metavar="NAME", help="The site of lines that name none.")
 @click.option(
     "--as-of",
@@ -77,6 +83,7 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
     policies: tuple[str, ...],
     registries: tuple[str, ...],
     actions: tuple[str, ...],
+    pseudonym_key: Path | None,
     site: str | None,
     as_of: str | None,
     known_at: str | None,
@@ -86,7 +93,7 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
 ) -> None:
     """Compute from FILES (JSONL, .gz, or - for standard input) what the live service would say of them."""
     from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415  --help waits for none of this
-    from monitor.replay import Question, quiet_memory  # noqa: PLC0415
+    from monitor.replay import DEFAULT_KEY, Question, quiet_memory  # noqa: PLC0415
 
     quiet_memory()
     with what_a_person_can_mend():
@@ -97,6 +104,7 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
             site=None if site is None else given_site(site),
             as_of=None if as_of is None else given_day(as_of),
             known_at=None if known_at is None else _instant(known_at),
+            key=DEFAULT_KEY if pseudonym_key is None else given_key(pseudonym_key),
             on_fault=_tell_of_fault,
         )
         if question.known_at is not None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _FENCE = re.compile(r"( *)```(\w*)\s*$")
-_EXIT_CODE = re.compile(r"\s+# exit code (\d+)$")
+_COMMENT = re.compile(r"\s+# ([^#'\"]+)$")
+_EXIT_CODE = re.compile(r"exit code (\d+)")
 
 
 @dataclass
@@ -21,12 +22,33 @@ class Block:
 
 @dataclass
 class Command:
-    """A line after `$ `, the exit code its comment states, and the output shown below it."""
+    """A line after `$ `, what the comment behind it says of it, and the output shown below it.
+
+    The comment says, in these words: `exit code N`; `in a terminal of its own`, of what serves until somebody stops it;
+    `after Ctrl-C there`, before which that is stopped; `within seconds`, where what is shown takes a while to come.
+    """
 
     text: str
     line: int
-    exit_code: int = 0
+    comment: str = ""
     output: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        stated = _EXIT_CODE.search(self.comment)
+        return int(stated[1]) if stated else 0
+
+    @property
+    def serves(self) -> bool:
+        return "in a terminal of its own" in self.comment
+
+    @property
+    def stops_first(self) -> bool:
+        return "after Ctrl-C there" in self.comment
+
+    @property
+    def takes_a_while(self) -> bool:
+        return "within seconds" in self.comment
 
 
 def blocks(page: str) -> Iterator[Block]:
@@ -60,8 +82,8 @@ def commands(page: str) -> list[Command]:
 
 
 def _command(text: str, line: int) -> Command:
-    stated = _EXIT_CODE.search(text)
-    return Command(_EXIT_CODE.sub("", text), line, int(stated[1]) if stated else 0)
+    comment = _COMMENT.search(text)
+    return Command(_COMMENT.sub("", text), line, comment[1] if comment else "")
 
 
 def mismatch(shown: list[str], printed: list[str]) -> str | None:

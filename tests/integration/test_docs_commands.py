@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -16,14 +15,19 @@ import pytest
 from monitor.cli import main
 from monitor.policyfile import default_policy_path, load_policies, load_registry
 from tests.integration.docs_blocks import blocks, commands, mismatch
+from tests.integration.docs_reader import reader_in
 
-BASH = shutil.which("bash") or "bash"
 PROJECT = Path(__file__).resolve().parents[2]
-GENERATED = {"commands.md", "messages.md"}  # compared with what they are made of, here and by `make check`
+GENERATED = {
+    "commands.md",
+    "messages.md",
+    "metrics.md",
+}  # compared with what they are made of, here and by `make check`
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 WRITTEN = [page for page in PAGES if page.name not in GENERATED]
 USED = ("Makefile", "docs", "monitor", "schemas", "tests", "pyproject.toml", "requirements-dev.lock")
 POLICY_PAGE = PROJECT / "docs" / "policy.md"
+ON_CALL_PAGE = PROJECT / "docs" / "tutorial-on-call.md"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MENTION = re.compile(r"`(jakwatch [^`]+)`")
 
@@ -49,32 +53,15 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: str, folder: Path) -> tuple[int, list[str]]:
-    """Exit code, and lines as a terminal shows them; of `make` only that it knows the target."""
-    path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [BASH, "-o", "pipefail", "-c", re.sub(r"^make\b", "make --dry-run", command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, [line.rstrip() for line in done.stdout.splitlines()]
-
-
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_every_command_of_a_page_does_what_the_page_shows(page: Path, clone: Path) -> None:
-    for command in commands(text_of(page)):
-        where = f"{name_of(page)}:{command.line}: {command.text}"
-        exit_code, printed = run(command.text, clone)
-        assert exit_code == command.exit_code, "\n".join([where, *printed])
-        if command.output:
-            assert mismatch(command.output, printed) is None, "\n".join([where, *printed])
+    with reader_in(clone) as reader:
+        for command in commands(text_of(page)):
+            where = f"{name_of(page)}:{command.line}: {command.text}"
+            exit_code, printed = reader.do(command)
+            assert exit_code == command.exit_code, "\n".join([where, *printed])
+            if command.output:
+                assert mismatch(command.output, printed) is None, "\n".join([where, *printed])
 
 
 def test_the_pages_that_teach_are_run() -> None:
@@ -82,6 +69,8 @@ def test_the_pages_that_teach_are_run() -> None:
     assert taught["README.md"] >= 2
     assert taught["docs/tutorial-file.md"] >= 15
     assert min(taught["docs/policy.md"], taught["docs/import.md"]) >= 3
+    for who in ("safety-officer", "integrator", "on-call"):
+        assert taught[f"docs/tutorial-{who}.md"] >= 8, who
 
 
 def test_the_yaml_of_the_policy_page_is_sound(tmp_path: Path) -> None:
@@ -181,3 +170,35 @@ def test_an_ellipsis_stands_for_what_is_left_out_and_for_nothing_else(
 )
 def test_a_command_that_does_not_exist_is_found_in_passing(mention: str, wrong: list[str]) -> None:
     assert unknown(mention) == wrong
+
+
+A_PAGE = """
+```console
+$ a --b  # exit code 1
+$ s  # after Ctrl-C there, in a terminal of its own
+$ ls  # within seconds
+$ sed 's/# no/x/'
+out
+```
+"""
+
+
+def test_what_a_comment_says_of_a_command_is_understood() -> None:
+    failing, serving, slow, plain = commands(A_PAGE)
+    assert (failing.text, failing.exit_code, failing.serves) == ("a --b", 1, False)
+    assert (serving.text, serving.serves, serving.stops_first, serving.exit_code) == ("s", True, True, 0)
+    assert (slow.text, slow.takes_a_while) == ("ls", True)
+    assert (plain.text, plain.comment, plain.output) == ("sed 's/# no/x/'", "", ["out"])
+
+
+def test_the_unit_for_systemd_starts_a_command_that_exists() -> None:
+    lines = [line for block in blocks(text_of(ON_CALL_PAGE)) if block.language == "ini" for line in block.lines]
+    (start,) = [line.partition("/bin/")[2] for line in lines if line.startswith("ExecStart=")]
+    assert start.startswith("jakwatch run --data ")
+    assert unknown(start) == []
+
+
+def test_the_pictures_are_small_and_each_is_shown() -> None:
+    pictures = {path.name: path.stat().st_size for path in (PROJECT / "docs" / "pictures").glob("*.png")}
+    assert max(pictures.values()) < 250_000
+    assert {name for name in pictures if not any(f"pictures/{name})" in text_of(page) for page in WRITTEN)} == set()

@@ -221,19 +221,20 @@ def test_the_load_arrives_out_of_order_by_less_than_a_month(loaded):
 # The command
 
 
-def test_the_demo_shows_both_cases_as_compliant_and_says_what_to_do_next():
-    run = CliRunner().invoke(main, ["demo", "--patients", "5"])
-    assert run.exit_code == 0
-    closing = "\n".join(run.output.splitlines()[-4:])
-    assert "(case-1-upa, case-2-upa) are compliant" in closing
-    assert "jakwatch replay your.jsonl" in closing
-
-
-def test_the_demo_leaves_its_data_where_it_is_told_and_overwrites_nothing(tmp_path):
+def test_the_demo_in_files_shows_both_cases_as_compliant_and_overwrites_nothing(tmp_path):
     folder = tmp_path / "data"
-    assert CliRunner().invoke(main, ["demo", "--patients", "5", "--keep", str(folder)]).exit_code == 0
+    run = CliRunner().invoke(main, ["demo", "--patients", "5", "--files", str(folder)])
+    assert run.exit_code == 0
+    assert "(case-1-upa, case-2-upa) are compliant" in run.output
+    assert run.output.splitlines()[-1].startswith("Next: jakwatch replay ")
     kept = (folder / "messages.jsonl").read_bytes()
-    again = CliRunner().invoke(main, ["demo", "--patients", "6", "--keep", str(folder)])
+    again = CliRunner().invoke(main, ["demo", "--patients", "6", "--files", str(folder)])
     assert again.exit_code == 2
     assert "is not overwritten" in again.output
     assert (folder / "messages.jsonl").read_bytes() == kept
+
+
+def test_the_demo_serves_or_leaves_files_and_never_both(tmp_path):
+    run = CliRunner().invoke(main, ["demo", "--files", str(tmp_path / "a"), "--data", str(tmp_path / "b")])
+    assert run.exit_code == 2
+    assert list(tmp_path.iterdir()) == []

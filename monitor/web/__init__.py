@@ -1,0 +1,1 @@
+"""The single machine's face: pages for people, an API for hospital systems."""
