@@ -27,6 +27,7 @@ class Site:
     pads_ids: bool  # the laboratory writes a blank behind the patient's number
     adverse_events_from: int
     silent_from: int | None  # from when no adverse event is heard of any more
+    careless: float = 1.0  # how sloppy it is about screening, against the table of habits
 
 
 class Desk:

@@ -9,6 +9,7 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
 from pathlib import Path
@@ -31,8 +32,19 @@ ZONES = {
     "tokyo": "Asia/Tokyo",
     "sao-paulo": "America/Sao_Paulo",
 }
-DAYS_BEFORE_THE_END = 40  # nobody comes for the first time later
 HALF_A_YEAR = 182
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What may differ from one set of hospitals to another; days count back from the last day."""
+
+    last_comers: int = 40  # nobody comes for the first time later
+    silent: int | None = None  # how long the last of three or more sites is silent; a sixth of the time if not said
+    careless: float = 1.0  # the share of the usual sloppiness about screening; 1 is a bad hospital
+
+
+ORDINARY = Ways()
 
 
 def generate(
@@ -41,28 +53,36 @@ def generate(
     patients_per_site: int = 250,
     start: date = START,
     end: date = END,
+    ways: Ways = ORDINARY,
 ) -> Iterator[Message]:
     """Yield all messages of the sites, from `start` through `end`, in the order in which they were recorded.
 
     Of two or more sites the second counts adverse events only from half a year after `start`, and of three or more the
     last falls silent about adverse events for the last sixth of the time. Holds all messages in memory.
     """
-    described = describe(sites, start, end)
-    sent = [each for site in described for each in _site_messages(seed, site, patients_per_site, start, end)]
+    return map(itemgetter(2), arrivals(seed, sites, patients_per_site, start, end, ways))
+
+
+def arrivals(
+    seed: int, sites: Sequence[str], patients_per_site: int, start: date, end: date, ways: Ways = ORDINARY
+) -> list[tuple[int, int, Message]]:
+    """What `generate` yields, each message with the minute of its arrival in UTC and its number within the site."""
+    described = describe(sites, start, end, ways)
+    sent = [each for site in described for each in _site_messages(seed, site, patients_per_site, start, end, ways)]
     sent.sort(key=itemgetter(0, 1))
-    return map(itemgetter(2), sent)
+    return sent
 
 
-def describe(sites: Sequence[str], start: date = START, end: date = END) -> list[Site]:
+def describe(sites: Sequence[str], start: date = START, end: date = END, ways: Ways = ORDINARY) -> list[Site]:
     """The sites and their habits; a name that is not known gets one of the known zones."""
     if start >= end or len(set(sites)) != len(sites):
         raise ValueError(f"sites must differ and {start} must lie before {end}")
-    return [_described(number, name, sites, start, end) for number, name in enumerate(sites)]
+    return [_described(number, name, sites, start, end, ways) for number, name in enumerate(sites)]
 
 
-def _described(number: int, name: str, sites: Sequence[str], start: date, end: date) -> Site:
+def _described(number: int, name: str, sites: Sequence[str], start: date, end: date, ways: Ways) -> Site:
     last_of_many = number == len(sites) - 1 > 1
-    sixth = (end - start).days // 6
+    silent = (end - start).days // 6 if ways.silent is None else ways.silent
     return Site(
         name=name,
         zone=ZONES.get(name, list(ZONES.values())[number % len(ZONES)]),
@@ -70,16 +90,19 @@ def _described(number: int, name: str, sites: Sequence[str], start: date, end: d
         own_order_ids=number % 3 == 1,
         pads_ids=number % 3 == 1,
         adverse_events_from=start.toordinal() + (HALF_A_YEAR if number == 1 else 0),
-        silent_from=end.toordinal() - sixth if last_of_many else None,
+        silent_from=end.toordinal() - silent if last_of_many else None,
+        careless=ways.careless,
     )
 
 
-def _site_messages(seed: int, site: Site, patients: int, start: date, end: date) -> list[tuple[int, int, Message]]:
+def _site_messages(
+    seed: int, site: Site, patients: int, start: date, end: date, ways: Ways
+) -> list[tuple[int, int, Message]]:
     rng = Random(f"{seed} {site.name}")  # noqa: S311 - invented patients, no secret
     first, last = start.toordinal(), end.toordinal()
     desk = Desk(rng, site, last, patients)
     for index in range(patients):
-        enters = rng.randrange(first, max(first + 1, last - DAYS_BEFORE_THE_END))
+        enters = rng.randrange(first, max(first + 1, last - ways.last_comers))
         Life(desk, index, enters).live()
     for day in range(first + 7, last + 1, 7):
         desk.alive(day)
@@ -124,7 +147,7 @@ sites:
 REGISTRY_SITE = """\
   {name}:
     zone: {zone}
-    go_live: {start}
+    go_live: {go_live}
     ids: {{trim: true, leading_zeros: keep}}
     restamps: false
     feeds:
@@ -136,9 +159,13 @@ REGISTRY_SITE = """\
 
 def registry_yaml(sites: Sequence[str] = SITES, start: date = START, end: date = END) -> str:
     """The registry of the generated sites, from the day of their first message."""
-    return REGISTRY.format(start=start) + "".join(_registered(site, start) for site in describe(sites, start, end))
+    described = describe(sites, start, end)
+    return REGISTRY.format(start=start) + "".join(registered(site, start, start) for site in described)
 
 
-def _registered(site: Site, start: date) -> str:
+def registered(site: Site, start: date, go_live: date) -> str:
+    """What the registry says of one site, its feeds complete from `start` and its courses live from `go_live` on."""
     counted_from = date.fromordinal(site.adverse_events_from)
-    return REGISTRY_SITE.format(name=site.name, zone=site.zone, start=start, adverse_events_from=counted_from)
+    return REGISTRY_SITE.format(
+        name=site.name, zone=site.zone, start=start, go_live=go_live, adverse_events_from=counted_from
+    )

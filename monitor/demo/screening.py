@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from monitor.demo import medicine
@@ -20,6 +21,7 @@ HABITS = {  # how the papers stand, of a thousand courses
     "unmapped": 2,
     "tuberculin": 10,
 }
+GOOD_HABITS = {"complete", "same_day", "tuberculin"}
 CHEST_XRAY = "local:CXR-TB"
 AFTER_PREVENTION = 33  # days from a positive IGRA to the dose where prevention is waited for
 
@@ -31,15 +33,20 @@ class Screening:
         self._rng = rng = desk.rng
         self._desk = desk
         self._id = patient_id
-        self._habit = rng.choices(list(HABITS), list(HABITS.values()))[0]
+        self._careless = desk.site.careless
+        self._habit = rng.choices(list(HABITS), list(self._weights()))[0]
         self._outcomes = {test: rng.random() < share for test, share in medicine.POSITIVE.items()}
         self._collected = decided + 2
-        self._waits = rng.random() < 0.8  # noqa: PLR2004 - four in five wait for prevention
+        self._waits = rng.random() < 1 - 0.2 * self._careless  # mostly prevention is waited for
         self.positive = self._outcomes[HBSAG] or self._outcomes[HIV]
         self.ready_on = self._ready_on()
 
     def _chance(self, share: float) -> bool:
         return self._rng.random() < share
+
+    def _weights(self) -> Iterator[float]:
+        """The weights of the habits, of the bad ones the careless share."""
+        return (weight * (1 if name in GOOD_HABITS else self._careless) for name, weight in HABITS.items())
 
     def _ready_on(self) -> int:
         if self._outcomes[IGRA] and self._waits:
@@ -111,7 +118,7 @@ class Screening:
     def _outcome(self, test: str) -> str:
         if self._outcomes.get(test):
             return "positive"
-        unclear = test == IGRA and self._chance(medicine.IGRA_INDETERMINATE)
+        unclear = test == IGRA and self._chance(medicine.IGRA_INDETERMINATE * self._careless)
         return "indeterminate" if unclear else "negative"
 
     def _result(self, test: str, collected: int, delay: int = -1, /, **said: Any) -> None:
