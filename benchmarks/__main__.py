@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import growth, jobs, limits, memory, rates, record, replay
+from benchmarks import bulk, growth, jobs, limits, memory, orders, rates, record, replay, restart, scrape
 from benchmarks.harness import CaseFailed, Setting
 from benchmarks.table import Report, rendered, verdict
 
@@ -24,8 +24,12 @@ BENCHMARKS: dict[str, Callable[[Setting], Report]] = {
     "memory": memory.run,
     "rates": rates.run,
     "limits": limits.run,
+    "scrape": scrape.run,
+    "bulk": bulk.run,
+    "orders": orders.run,
+    "restart": restart.run,
 }
-LIBRARIES = ("pydantic", "msgspec", "numpy", "scipy")
+LIBRARIES = ("pydantic", "msgspec", "numpy", "scipy", "prometheus-client")
 FAILED = 70
 FEWEST = 3
 
