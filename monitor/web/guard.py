@@ -131,8 +131,13 @@ class Guard:
         if given is None:
             asks = {"WWW-Authenticate": 'Basic realm="jakwatch", charset="UTF-8"'}
             raise RefusedError(401, "a token is needed", "Send `Authorization: Bearer TOKEN`.", asks)
-        if not any(hmac.compare_digest(given.encode(), each.encode()) for each in allowed if each is not None):
+        if not any(_same(given, each) for each in allowed):
             raise RefusedError(403, "this token does not allow it", "Writing needs the token for writing.")
+
+    def may_write(self, request: web.BaseRequest) -> bool:
+        """Whether whoever asks may also change something: a page offers nobody a form that would be refused."""
+        given = _token(request.headers.get("Authorization", ""))
+        return not self.needs_tokens or (given is not None and _same(given, self.tokens.write))
 
     async def body(self, request: web.BaseRequest) -> bytes:
         """The body of a request, unpacked. Raises RefusedError: too large, too slow, or not what it says it is."""
@@ -178,6 +183,10 @@ class Guard:
     def _too_large(self) -> RefusedError:
         size = f"more than {self.limits.body_bytes >> 20} MiB"
         return RefusedError(413, size, "Send fewer lines at a time, or put the file into the folder.")
+
+
+def _same(given: str, token: str | None) -> bool:
+    return token is not None and hmac.compare_digest(given.encode(), token.encode())
 
 
 def _host_name(host: str) -> str:

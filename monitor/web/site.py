@@ -42,20 +42,26 @@ class Site:
         ]
 
     async def get_overview(self, request: web.Request) -> web.Response:
-        return await self._overview(request.query, _DONE.get(request.query.get("done", "")))
+        said = _DONE.get(request.query.get("done", ""))
+        return await self._overview(request.query, said, may_write=self.guard.may_write(request))
 
-    async def _overview(self, query: Mapping[str, str], said: Said | None, status: int = 200) -> web.Response:
+    async def _overview(
+        self, query: Mapping[str, str], said: Said | None, status: int = 200, *, may_write: bool = True
+    ) -> web.Response:
         overview = await self.writer.look(self.view.overview)
         choice = Choice.from_query(query, overview.result)
-        return _html(self.pages.overview(overview, choice=choice, may_write=True, said=said), status)
+        return _html(self.pages.overview(overview, choice=choice, may_write=may_write, said=said), status)
 
     async def get_course(self, request: web.Request) -> web.Response:
         site, treatment_id = request.query.get("site", ""), request.query.get("treatment_id", "")
-        return await self._course(site, treatment_id, _DONE.get(request.query.get("done", "")))
+        said = _DONE.get(request.query.get("done", ""))
+        return await self._course(site, treatment_id, said, may_write=self.guard.may_write(request))
 
-    async def _course(self, site: str, treatment_id: str, said: Said | None, status: int = 200) -> web.Response:
+    async def _course(
+        self, site: str, treatment_id: str, said: Said | None, status: int = 200, *, may_write: bool = True
+    ) -> web.Response:
         overview, found = await self.writer.look(lambda: (self.view.overview(), self.view.course(site, treatment_id)))
-        page = self.pages.course(overview, site, treatment_id, found, may_write=True, said=said)
+        page = self.pages.course(overview, site, treatment_id, found, may_write=may_write, said=said)
         return _html(page, status)
 
     async def close_case(self, request: web.Request) -> web.Response:

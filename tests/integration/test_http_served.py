@@ -202,6 +202,17 @@ def test_a_refusal_is_a_page_for_a_person_and_json_for_a_program(client: Client)
 WRITE, READ = "w" * 20, "r" * 20
 
 
+def test_whoever_may_only_read_is_offered_no_form_to_write(tmp_path: Path) -> None:
+    options: list[str | Path] = ["--policy", POLICY]
+    for name, token in (("write", WRITE), ("read", READ)):
+        (tmp_path / name).write_text(token)
+        (tmp_path / name).chmod(0o600)
+        options += [f"--{name}-token", tmp_path / name]
+    with Live(tmp_path, *options) as live:
+        pages = [live.ask("", headers={"Authorization": f"Bearer {token}"})[1].decode() for token in (WRITE, READ)]
+    assert ["You are reading only" in page for page in pages] == [False, True]
+
+
 def test_beyond_loopback_each_request_shows_a_token_and_all_is_said_over_tls(tmp_path: Path) -> None:
     for name, token in (("write", WRITE), ("read", READ)):
         (tmp_path / name).write_text(token + "\n")
