@@ -61,7 +61,7 @@ def test_an_order_is_held_until_the_results_are_there_and_then_its_start_is_comp
     complete = answers(client, "flow")["order"]
     assert (complete["decision"], complete["reasons"]) == ("screening_complete", [])
     assert complete["findings"]["hiv"] == {
-        "finding": "excluded", "evidence": ["flow-hiv"], "ask_for": [], "marks": [],
+        "finding": "excluded", "evidence": ["flow-hiv"], "ask_for": [], "marks": [], "row": 0,
     }  # fmt: skip
     assert complete["valid_until"] == day(-10 + 60)
 
@@ -213,3 +213,21 @@ def test_without_a_registry_a_site_is_whatever_can_be_the_name_of_one(tmp_path: 
         )  # 422: the line names lisbon
         overview = json.loads(live.ask("v1/overview")[1])
         assert [site["site"] for site in overview["sites"]] == ["0", "a" * 40, "anywhere"]
+
+
+def test_what_the_policy_knows_no_code_of_is_said_at_once_and_is_evidence_of_nothing(client: Client) -> None:
+    client.post(LISBON, order("strange"))
+    unknown = {"test": {"codings": [{"system": "loinc", "code": "0-0"}]}, "outcome": "negative"}
+    dated = {"collected_on": day(-3), "resulted_at": f"{day(-3)}T08:00:00Z"}
+    result = said_on(-2, "screening_result", "strange-r", "strange-p", **unknown, **dated)
+    assert client.post(LISBON, result).json == {"status": "accepted", "unmapped": ["test"]}
+    assert in_bulk(client, [result]) == [{"line": 1, "status": "duplicate", "unmapped": ["test"]}]
+    assert answers(client, "strange")["order"]["decision"] == "hold"
+
+
+def test_a_finding_names_the_row_of_the_policy_that_was_hit(client: Client) -> None:
+    in_bulk(client, results("rows"))
+    findings = client.post(LISBON, order("rows")).json["answer"]["findings"]
+    assert {name: (each["finding"], each["row"] is None) for name, each in findings.items()} == dict.fromkeys(
+        ("hepatitis_b", "hepatitis_c", "hiv", "tuberculosis"), ("excluded", False)
+    )
