@@ -61,7 +61,7 @@ def test_an_order_is_held_until_the_results_are_there_and_then_its_start_is_comp
     complete = answers(client, "flow")["order"]
     assert (complete["decision"], complete["reasons"]) == ("screening_complete", [])
     assert complete["findings"]["hiv"] == {
-        "finding": "excluded", "evidence": ["flow-hiv"], "ask_for": [], "marks": [], "row": 0,
+        "finding": "excluded", "evidence": ["flow-hiv"], "ask_for": [], "marks": [], "row": 1,
     }  # fmt: skip
     assert complete["valid_until"] == day(-10 + 60)
 
