@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from schemas.parts import MAX_BYTES
+
 if TYPE_CHECKING:
     from monitor.core.registry import Registry
 
-MAX_MESSAGE_BYTES = 65_536
 _CHUNK = 1 << 20
 
 
@@ -79,10 +80,10 @@ def _opened(path: str) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
 
 def _split(stream: BinaryIO) -> Iterator[bytes]:
     """Lines without their ends; an over-long one is cut to 65,537 bytes, its rest skipped without being held."""
-    limit = MAX_MESSAGE_BYTES + 2  # the longest allowed line with CR LF
+    limit = MAX_BYTES + 2  # the longest allowed line with CR LF
     while line := stream.readline(limit + 1):
         if len(line) > limit and not line.endswith(b"\n"):
-            line = _head(line[: MAX_MESSAGE_BYTES + 1], stream)
+            line = _head(line[: MAX_BYTES + 1], stream)
         yield _without_end(line)
 
 
@@ -103,7 +104,7 @@ def _is_blank(line: bytes) -> bool:
 def _without_end(line: bytes) -> bytes:
     if line.endswith(b"\n"):
         line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
-    return line[: MAX_MESSAGE_BYTES + 1]
+    return line[: MAX_BYTES + 1]
 
 
 def _reason(error: Exception) -> str:

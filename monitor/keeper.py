@@ -19,12 +19,13 @@ from monitor.core import facts as f
 from monitor.core.batch import News, Signs, Taken
 from monitor.core.cases import cases_of
 from monitor.core.decision import Decision, one_row_a_course
-from monitor.core.decode import MAX_BYTES, Rejection
+from monitor.core.decode import Rejection
 from monitor.core.given import Judgement, Settlement
 from monitor.core.meaning import Mapped
 from monitor.core.state import SiteState
 from monitor.log import LogUnusableError, SiteLog, Transaction
 from monitor.records import Answer, Course, Rejected, Tally
+from schemas.parts import MAX_BYTES
 
 _pack = msgspec.msgpack.Encoder().encode
 

@@ -18,7 +18,7 @@ from monitor.core.actions import settlements_of, waivers_of
 from monitor.core.days import instant, local_day, moment_of
 from monitor.core.given import Intake
 from monitor.core.policy import PolicyDocument
-from monitor.core.registry import RESERVED_SITE, Registry
+from monitor.core.registry import Registry
 from monitor.core.state import SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.judging import Judging
@@ -27,7 +27,7 @@ from monitor.log import LogFullError, LogUnusableError
 from monitor.log.sqlite import SqliteLog
 from monitor.records import Answer, Course, instant_text, read_answer
 from schemas import actions as act
-from schemas.parts import SITE_PATTERN
+from schemas.parts import RESERVED_SITE, SITE_PATTERN
 
 log = logging.getLogger("jakwatch")
 
@@ -254,6 +254,8 @@ class Machine:
         """
         for known in self.actions:
             if known.action_id == action.action_id:
+                if known.model_copy(update={"at": action.at}) != action:
+                    raise ActionRefusedError("this action_id names another decision")
                 return known  # said again, as after a lost answer
         match action:
             case act.CloseCase():

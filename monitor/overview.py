@@ -5,7 +5,7 @@ Instants are RFC 3339 text in UTC, days are `YYYY-MM-DD`. No value here names a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -27,6 +27,7 @@ class CourseView:
     answers: list[dict[str, Any]]
     cases: list[Case]  # open ones
     closings: list[dict[str, Any]]  # what people said when they closed a case of it
+    waivers: list[dict[str, Any]] = field(default_factory=list)  # signed for it, or for all courses of its site
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class FeedState:
     last_heard: str | None  # day of the latest sign of life
     silent_after_days: int
     silent: bool
+    from_the_future: bool = False  # what was heard last is dated after today: a clock is wrong, so it proves nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class Overview:
     result: dict[str, Any]  # the object of `jakwatch replay` as of the day to which reports are complete; no decisions
     cases: tuple[Case, ...]  # open, oldest first
     closed_cases: int
-    holds: tuple[dict[str, Any], ...]  # answers to orders on hold, as JSON
+    holds: tuple[dict[str, Any], ...]  # answers to orders that were not started: on hold, or unassessable; as JSON
     awaiting: tuple[dict[str, Any], ...]  # answers to starts that still wait for evidence
     feeds: tuple[FeedState, ...]
     sites: tuple[SiteActivity, ...]
+    approved_by: str | None = None  # who approved the policy in force; None: nobody
+    unregistered: tuple[str, ...] = ()  # sites with messages in the log that the registry does not know

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from monitor.core.policy_checks import BrokenReferenceError
 from monitor.core.policy_values import CODE, NAME
-from monitor.core.registry import SITE
+from schemas.parts import SITE_PATTERN
 
 Path = tuple[str | int, ...]
 
@@ -91,7 +91,7 @@ _TEXTS = {
 _PATTERNS = {
     CODE: "a code is system:code, system:code* (all below it) or file:list.csv",
     NAME: "a name has letters, digits, _ . - and begins with a letter or digit (at most 64)",
-    SITE: "a site is named by a-z, 0-9 and -, begins with a letter or digit and has at most 40",
+    SITE_PATTERN: "a site is named by a-z, 0-9 and -, begins with a letter or digit and has at most 40",
 }
 
 

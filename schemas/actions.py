@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.careful import as_json, read_object
 from schemas.parts import (
+    MAX_BYTES,
     Day,
     EventId,
     Identifier,
@@ -23,8 +24,6 @@ from schemas.parts import (
     WholeNumber,
 )
 from schemas.rules import Rejection, first_error
-
-MAX_BYTES = 65_536
 
 
 class ActionEnvelope(Message):

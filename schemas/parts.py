@@ -31,6 +31,8 @@ INSTANT_PATTERN = (
     "^[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 SHA256_PATTERN = "^[0-9a-f]{64}$"
+MAX_BYTES = 65_536  # of a message, or of what a person decided
+RESERVED_SITE = "canary"  # of checks of the service
 SITE_PATTERN = "^[a-z0-9][a-z0-9-]{0,39}$"
 PRINTABLE_PATTERN = r"^[ [^\p{C}\p{Z}]]*$"  # what str.isprintable() says
 

@@ -11,20 +11,18 @@ import datetime as dt
 import functools
 import zoneinfo
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from pydantic import ValidationError
 
 from monitor.core.days import instant
 from schemas import inbound as msg
 from schemas.careful import read_message
-from schemas.parts import happened_type
+from schemas.parts import MAX_BYTES, RESERVED_SITE, happened_type
 from schemas.proof import nothing_is_hidden
 from schemas.retraction import retraction_of
 from schemas.rules import Reason, Rejection
 
-MAX_BYTES: Final = 65_536
-RESERVED_SITE: Final = "canary"
 _ONE_DAY, _HALF_A_DAY = dt.timedelta(days=1), dt.timedelta(hours=12)
 _ZONES_SINCE = 1900
 _validate = msg.inbound.validator.validate_json  # the adapter's own method costs a twentieth more

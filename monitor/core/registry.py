@@ -19,10 +19,9 @@ from pydantic import AfterValidator, Field, Strict, StringConstraints
 
 from monitor.core.days import instant
 from monitor.core.policy_values import Day, Days, Name, Part, Text, Truth, Version, plain
+from schemas.parts import RESERVED_SITE, SITE_PATTERN
 
 FeedName = Literal["treatment", "screening", "adverse_event"]
-SITE = r"^[a-z0-9][a-z0-9-]{0,39}$"
-RESERVED_SITE = "canary"
 
 
 def _not_reserved(name: str) -> str:
@@ -39,7 +38,7 @@ def _known_zone(key: str) -> str:
     return key
 
 
-SiteName = Annotated[str, Strict(), StringConstraints(pattern=SITE), AfterValidator(_not_reserved)]
+SiteName = Annotated[str, Strict(), StringConstraints(pattern=SITE_PATTERN), AfterValidator(_not_reserved)]
 
 
 class RegistryHead(Part):

@@ -70,17 +70,17 @@ class SiteState:
         self.entry = entry
         self.days = _site_days(entry)
 
-    def judge_by(self, judgement: Judgement, *, entry: SiteEntry | None = None, with_cube: bool = True) -> None:
+    def judge_by(self, judgement: Judgement, *, entry: SiteEntry | None = None) -> None:
         """Judge everything anew by these policies, and by what the registry says of the site now (`entry`, if given).
 
-        A new policy is a replay. Only those who show rates need a cube.
+        A new policy is a replay.
         """
         if entry is not None:
             self._be(entry)
         self._judgement = judgement
         self.gate = Gate(judgement.policies, self.days, judgement.waivers)
         self.contributions = judgement.contributions
-        self._cube = Cube(judgement.contributions.rows, judgement.contributions.cells) if with_cube else None
+        self._cube = Cube(judgement.contributions.rows, judgement.contributions.cells)
         self._contributed.clear()
         self._with_list.clear()
         self._uncounted.clear()

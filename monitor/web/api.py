@@ -24,7 +24,7 @@ from monitor.web.guard import Guard, RefusedError
 from monitor.writer import BusyError, Writer
 from schemas import actions as act
 from schemas.careful import as_json, read_object
-from schemas.parts import SITE_PATTERN
+from schemas.parts import MAX_BYTES, SITE_PATTERN
 from schemas.rules import Rejection
 
 NDJSON = "application/x-ndjson"
@@ -117,20 +117,13 @@ class Api:
             raise RefusedError(415, "no JSON", "Say Content-Type: application/json.")
         action = self.action_of(await self.guard.body(request))
         with as_refusals():
-            kept = await self.writer.run(lambda: self._enact(action), patience=0)
+            kept = await self.writer.run(lambda: self.machine.enact(action), patience=0)
         return web.json_response(text=kept.model_dump_json(by_alias=True, exclude_none=True))
-
-    def _enact(self, action: act.Action) -> act.Action:
-        """Let it take effect; what stands in the log of it, which is the first where it was said before."""
-        known = next((each for each in self.machine.actions if each.action_id == action.action_id), action)
-        if known.model_copy(update={"at": action.at}) != action:
-            raise ActionRefusedError("this action_id names another decision")
-        return self.machine.enact(action)
 
     def action_of(self, body: bytes) -> act.Action:
         """The action that a request states, with its id where it states none. Raises RefusedError."""
-        if len(body) > act.MAX_BYTES:
-            raise RefusedError(413, f"more than {act.MAX_BYTES} bytes", "Say it in fewer words.")
+        if len(body) > MAX_BYTES:
+            raise RefusedError(413, f"more than {MAX_BYTES} bytes", "Say it in fewer words.")
         given = read_object(body, "action", act.ACTIONS)
         if isinstance(given, Rejection):
             raise _no_action(given)

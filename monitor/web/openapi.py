@@ -17,7 +17,6 @@ from schemas.retraction import RETRACTED
 from schemas.rules import REASONS
 
 _JSON, _NDJSON = "application/json", "application/x-ndjson"
-_SET_HERE = ("at", "action_id")
 _ACTIONS: tuple[type[BaseModel], ...] = (CloseCase, SettleConflict, SignWaiver)
 
 _SITE = {
@@ -196,7 +195,7 @@ def _schemas() -> dict[str, Any]:
     )
     named: dict[str, Any] = dict(found["$defs"])
     for model in _ACTIONS:
-        named[model.__name__] = _without(named[model.__name__], _SET_HERE)
+        named[model.__name__] = _stated(named[model.__name__])
     named["SignWaiver"]["anyOf"] = [_stating("treatment_id"), _stating("ends_on")]
     whole = {"oneOf": [_ref(model.__name__) for model in INBOUND.values()], "discriminator": {"propertyName": "type"}}
     gone = {"oneOf": [_ref(model.__name__) for model in RETRACTED.values()], "discriminator": {"propertyName": "type"}}
@@ -208,10 +207,10 @@ def _stating(name: str) -> dict[str, Any]:
     return {"required": [name], "properties": {name: {"type": "string"}}}
 
 
-def _without(schema: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The schema of what a client states, where the rest is filled in here."""
+def _stated(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what a client states: never `at`, which is set here, and `action_id` only if it likes."""
     properties = {name: each for name, each in schema["properties"].items() if name != "at"}
-    required = [name for name in schema["required"] if name not in names]
+    required = [name for name in schema["required"] if name not in ("at", "action_id")]
     return {**schema, "properties": properties, "required": required}
 
 
