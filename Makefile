@@ -43,7 +43,7 @@ programs:  ## Chromium and promtool, which tests use, if they are missing
 	  { echo "install$$missing in the way of your system, then say make test again" >&2; exit 2; }; }
 
 demo: $(STAMP)  ## the live service in invented hospitals, until you stop it
-	$(VENV)/bin/jakwatch demo
+	$(VENV)/bin/jakwatch demo $(ARGS)
 
 test: $(STAMP) programs  ## all tests
 	$(PY) -m pytest $(ARGS)

@@ -18,13 +18,13 @@ import click
 from monitor import __version__, faults
 
 COMMANDS = {
-    "replay": ("monitor.commands.replay", "Decisions and rates of files of messages: what the stream would say."),
+    "replay": ("monitor.commands.replay", "Decisions and rates of files of messages: what the live service would say."),
     "run": ("monitor.commands.run", "The single machine, live: HTTP and folder in, answers and a page out."),
     "validate": ("monitor.commands.validate", "Which lines of a file would be rejected, and why."),
     "policy": ("monitor.commands.policy", "Check, show, explain and compare policies."),
     "schemas": ("monitor.commands.schemas", "The messages in and out as JSON Schema, with examples."),
     "import": ("monitor.commands.import_", "Turn trial data (SDTM) into messages."),
-    "demo": ("monitor.commands.demo", "Two known cases and generated hospitals, replayed."),
+    "demo": ("monitor.commands.demo", "The live service in invented hospitals, with two known cases."),
 }
 
 

@@ -16,6 +16,7 @@ PLACES_SHOWN = 30  # of each exception; endless recursion has a thousand that ar
 
 def summary(error: BaseException) -> str:
     """`KeyError in monitor/core/gate.py:12 (judge)`: the innermost line of our own code, never a text or value."""
+    error = _first(error)
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if _is_ours(frame)]
     place = f" {_place((ours or frames)[-1])}" if frames else ""
@@ -29,9 +30,16 @@ def places(error: BaseException) -> Iterator[str]:
         yield from (f"  {_place(frame)}" for frame in traceback.extract_tb(each.__traceback__)[-PLACES_SHOWN:])
 
 
+def _first(error: BaseException) -> BaseException:
+    """Of a group the first that is none: the group names no cause."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def _chain(error: BaseException) -> list[BaseException]:
     chain: list[BaseException] = []
-    cause: BaseException | None = error
+    cause: BaseException | None = _first(error)
     while cause is not None and cause not in chain:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__

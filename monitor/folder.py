@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 
@@ -42,9 +43,10 @@ class Folder:
 
     async def watch(self) -> None:
         """Look again and again. A file that cannot be read waits, the others go on."""
-        await self.writer.run(self._forget_gone)
+        with suppress(LogFullError, OSError):  # what is left is forgotten at the next start
+            await self.writer.run(self._forget_gone)
         while True:
-            for path in await asyncio.to_thread(self._settled):
+            for path in await asyncio.to_thread(self._looked):
                 try:
                     await self._read(path)
                     self._told.discard(path)
@@ -54,6 +56,8 @@ class Folder:
                     self._complain(path, str(problem))
                 except OSError as error:
                     self._complain(path, error.strerror or type(error).__name__)
+                except UnicodeEncodeError:
+                    self._complain(path, "its name is no UTF-8; rename it")
                 except (LogFullError, BusyError):
                     self._complain(path, "the log takes nothing now; it is tried again")
             await asyncio.sleep(self.look_seconds)
@@ -69,7 +73,15 @@ class Folder:
     def _complain(self, path: Path, why: str) -> None:
         if path not in self._told:
             self._told.add(path)
-            log.warning("%s waits: %s", path.relative_to(self.root), why)
+            name = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+            log.warning("%s waits: %s", name, why)
+
+    def _looked(self) -> list[Path]:
+        try:
+            return self._settled()
+        except OSError as error:
+            self._complain(Path(error.filename or self.root), error.strerror or type(error).__name__)
+            return []
 
     def _settled(self) -> list[Path]:
         """The files that have not changed since the last look: whoever writes them is done."""

@@ -8,9 +8,9 @@ was told is compared with what it should be told, and only the difference is wri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +21,6 @@ from monitor.core.cases import cases_of
 from monitor.core.decision import Decision, one_row_a_course
 from monitor.core.decode import Rejection
 from monitor.core.given import Judgement, Settlement
-from monitor.core.meaning import Mapped
 from monitor.core.state import SiteState
 from monitor.log import LogUnusableError, SiteLog, Transaction
 from monitor.records import Answer, Course, Rejected, Tally
@@ -29,10 +28,7 @@ from schemas.parts import MAX_BYTES
 
 _pack = msgspec.msgpack.Encoder().encode
 
-Lookups = Mapping[str, Mapping[int, Mapped[Any]]]
-"""What the policy in force makes of each concept, by kind."""
-
-_NEEDS_SOMEBODY = ("hold", "awaiting_evidence")
+_NEEDS_SOMEBODY = ("hold", "awaiting_evidence", "unassessable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +106,13 @@ class Keeper:
         decided: list[Decision] = []
         self.state.judge_by(judgement)
         self.state.settle(as_of, decided.extend)
-        return self._answers_only(one_row_a_course(decided), {treatment_id for treatment_id, _ in self.said}, at)
+        return self._answers_only(one_row_a_course(decided), {treatment_id for treatment_id, _ in self.said}, at, as_of)
 
     def draft(self, messages: Sequence[bytes], origin: Origin, at: int, as_of: int) -> Draft:
         """What a batch would do."""
         taken = self.state.take(messages, as_of, self._is_news)
-        answers = self._changes(taken.decisions, self._gone(taken, as_of), at)
-        outcomes = _outcomes(taken, len(messages), self._lookups())
+        answers = self._changes(taken.decisions, self._gone(taken, as_of), at, as_of)
+        outcomes = _outcomes(taken, len(messages), self.state.unmapped)
         refused = [
             Rejected(messages[place][: MAX_BYTES + 1], origin.channel, origin.places[place], *why)
             for place, why in taken.rejections
@@ -138,19 +134,19 @@ class Keeper:
         patients = {each for treatment_id in asked for each in self.state.ledger.claimants(treatment_id)}
         rows = one_row_a_course(self.state.decide(patients, as_of, self._is_news))
         whole = [row for row in rows if row.treatment_id in asked]  # theirs may be claimed by others too
-        return self._answers_only(whole, asked, at)
+        return self._answers_only(whole, asked, at, as_of)
 
     def mend(self, at: int, as_of: int) -> Draft:
         """The answers of those on whom the core failed only after they were answered: nothing is released to them."""
         decided = one_row_a_course(self.state.decide(self.state.unheld, as_of))
-        return self._answers_only(decided, set(), at)
+        return self._answers_only(decided, set(), at, as_of)
 
     def settle_conflict(self, settlement: Settlement, at: int, as_of: int) -> Draft:
         """What a person's word on a conflict comes to."""
         taken = self.state.settle_conflict(settlement, as_of)
         if taken is None:
-            return self._answers_only([], set(), at)
-        answers = self._changes(taken.decisions, self._gone(taken, as_of), at)
+            return self._answers_only([], set(), at, as_of)
+        answers = self._changes(taken.decisions, self._gone(taken, as_of), at, as_of)
         return Draft(self._of_answers(answers, at), taken, answers, [])
 
     def keep(self, draft: Draft) -> None:
@@ -161,30 +157,32 @@ class Keeper:
         self.position.update(draft.transaction.position)
         self._stand(draft.answers)
 
-    def _lookups(self) -> Lookups:
-        contributions = self.state.contributions
-        return {} if contributions is None else contributions.lookups
-
     # Answers
 
-    def has_start(self, treatment_id: str) -> bool:
-        """Whether the site was told anything of a start of the course."""
-        said = self.said.get((treatment_id, "start"))
-        return said is not None and said.decision != "withdrawn"
+    def is_started(self, treatment_id: str) -> bool:
+        """Whether the site was told anything of a start that answers to this order, under its id or naming it."""
+        ledger = self.state.ledger
+        facts = (fact for member in ledger.claimants(treatment_id) for fact in ledger.facts(member))
+        starts = {
+            each.treatment_id
+            for each in facts
+            if isinstance(each, f.Started) and treatment_id == (each.order_id or each.treatment_id)
+        }
+        return any(self._is_answered((each, "start")) for each in starts)
 
     def courses(self) -> list[str]:
         """All courses of which there is, or was, something to say."""
         return sorted({treatment_id for treatment_id, _ in self.said}.union(self.state.ledger.claims))
 
-    def _answers_only(self, decisions: list[Decision], asked: set[str], at: int) -> Draft:
-        answers = self._changes(decisions, _orders_and_starts(asked) - _decided(decisions), at)
+    def _answers_only(self, decisions: list[Decision], asked: set[str], at: int, as_of: int) -> Draft:
+        answers = self._changes(decisions, _orders_and_starts(asked) - _decided(decisions), at, as_of)
         return Draft(self._of_answers(answers, at), None, answers, [])
 
     def _of_answers(self, answers: dict[Course, Answer], at: int) -> Transaction:
         written = {course: records.write_answer(answer) for course, answer in answers.items()}
         return Transaction(self.site, self.tally, answers=written, at=at)
 
-    def _changes(self, decisions: list[Decision], gone: set[Course], at: int) -> dict[Course, Answer]:
+    def _changes(self, decisions: list[Decision], gone: set[Course], at: int, as_of: int) -> dict[Course, Answer]:
         """The answers that differ from what the site was told; what is gone is withdrawn, never silence."""
         changed: dict[Course, Answer] = {}
         for decision in decisions:
@@ -192,10 +190,10 @@ class Keeper:
             said = self.said.get(course)
             if decision.historical and said is None:
                 continue  # what began before go-live is answered to nobody, unless it once was
-            basis = hash(_pack(decision))
+            basis = hash((_pack(decision), as_of))
             if said is not None and said.basis == basis:
                 continue
-            answer = records.answer_of(self.site, decision, at, self._cases(decision, at))
+            answer = records.answer_of(self.site, decision, self._cases(decision, at), at, as_of)
             if said is None or said.content != _content(answer):
                 changed[course] = answer
             else:
@@ -228,7 +226,7 @@ class Keeper:
             return {}
         before = self.open.get((decision.treatment_id, decision.kind))
         is_same = before is not None and before.dose_on == records.day_text(decision.day)
-        known = before.cases if before is not None and is_same else {}
+        known = before.cases if before is not None and is_same and not _newly_positive(decision, before) else {}
         return {kind: known.get(kind) or records.instant_text(at) for kind in kinds}
 
     def _stand(self, answers: dict[Course, Answer]) -> None:
@@ -271,6 +269,12 @@ def _decided(decisions: Iterable[Decision]) -> set[Course]:
     return {(decision.treatment_id, decision.kind) for decision in decisions}
 
 
+def _newly_positive(decision: Decision, before: Answer) -> bool:
+    """Whether an infection turned out positive since: whoever closed the case closed another one."""
+    known = {name for name, found in before.findings.items() if found["finding"] == "positive"}
+    return any(found.finding == "positive" and name not in known for name, found in decision.findings.items())
+
+
 def _courses_of(taken: Taken) -> set[str]:
     """The courses that may have lost their row: what was taken back, and what has a new fact or a new owner.
 
@@ -289,20 +293,15 @@ def _patients(each: News) -> tuple[bytes, bytes | None]:
     return each.patient, each.fact.other if isinstance(each.fact, f.Merged) else None
 
 
-def _outcomes(taken: Taken, count: int, lookups: Lookups) -> list[Outcome]:
+def _outcomes(taken: Taken, count: int, unmapped: Callable[[f.AnyFact], tuple[str, ...]]) -> list[Outcome]:
     found: list[Outcome | None] = [None] * count
     for place, why in taken.rejections:
         found[place] = Outcome("rejected", why)
     for status, messages in (("accepted", taken.facts), ("duplicate", taken.repeated)):
         for place, patient, fact in messages:
             contested = f.identity_of(fact) in (taken.draft.contests.get(patient) or ())
-            found[place] = Outcome(status, None, _course(fact), contested, _unmapped(fact, lookups))
+            found[place] = Outcome(status, None, _course(fact), contested, unmapped(fact))
     return list(_all_told(found))
-
-
-def _unmapped(fact: f.AnyFact, lookups: Lookups) -> tuple[str, ...]:
-    kinds = {kind for kind, concept in f.coded_in(fact) if lookups[kind][concept].unmapped}
-    return tuple(sorted(kinds)) if kinds else ()
 
 
 def _all_told(found: list[Outcome | None]) -> Iterator[Outcome]:

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from monitor.core.actions import settlements_of, waivers_of
 from monitor.core.days import instant, local_day, moment_of
 from monitor.core.given import Intake
-from monitor.core.policy import PolicyDocument
-from monitor.core.registry import Registry
+from monitor.core.policy import PolicyDocument, policy_in_force
+from monitor.core.registry import Registry, complete_to
 from monitor.core.state import SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.judging import Judging
@@ -26,13 +26,15 @@ from monitor.keeper import Draft, Keeper, Origin, Outcome
 from monitor.log import LogFullError, LogUnusableError
 from monitor.log.sqlite import SqliteLog
 from monitor.records import Answer, Course, instant_text, read_answer
+from monitor.rulebook import check_id_rules, check_versions
 from schemas import actions as act
 from schemas.parts import RESERVED_SITE, SITE_PATTERN
 
 log = logging.getLogger("jakwatch")
 
 KEEP_REJECTED_DAYS = 30
-_US_A_DAY = 86_400_000_000
+_US_A_DAY, _US_A_MINUTE = 86_400_000_000, 60_000_000
+MOST_UNCOUNTED = 20_000  # people; beyond it a batch counts as many as it brings, or a look would wait ever longer
 COURSES_A_STEP, PEOPLE_A_STEP = 200, 100
 """What is judged, or counted, at once beside the messages, so that an order never waits long for it."""
 
@@ -77,13 +79,15 @@ class Machine:
         self.actions: list[act.Action] = []
         self.closed: dict[tuple[str, str, str], int] = {}  # (site, treatment_id, kind of case) -> when it was closed
         self.trouble: str | None = None  # what the log said when it last refused a transaction
+        self._stamp = 0  # the latest instant that was given to anything
         self._seen = 0
+        self._counted = 0  # when everybody was last counted, or nearly
         self.changes = 0  # grows with everything that may show
         self._days: dict[str, int] = {}  # site -> the day it was last judged on
         self._due: dict[str, list[str]] = {}  # site -> courses still to be judged anew
         self._doubted: set[str] = set()  # sites whose memory may differ from the log
         self._check_key()
-        self.policy = self.judging.contributions(self.today_everywhere())
+        self.policy = self.judging.contributions(self.rates_day())
 
     def _check_key(self) -> None:
         """Another key would make another patient of each: refused, and the log knows the right one by its mark."""
@@ -104,32 +108,42 @@ class Machine:
             if not isinstance(action, act.ActionEnvelope):
                 raise LogUnusableError(f"{self.log.path} holds an action this version cannot read.")
             self._remember(action)
+        check_versions(self.log, self.rules.policies, self.rules.registry, self.today_everywhere())
         registered = self.rules.registry.names if self.rules.registry else ()
-        for site in sorted({*self.log.sites(), *registered}):
+        sites = self.log.sites()
+        self._stamp = max([self._stamp, *(self.log.tally(site).last_received or 0 for site in sites)])
+        for site in sorted({*sites, *registered}):
             keeper = self._load(site)
             told(site, keeper.tally.received)
 
     # Time
 
     def now(self) -> int:
-        return instant(self.clock())
+        """What time it is for what happens now: later than all that happened, also where the clock was set back."""
+        self._stamp = max(instant(self.clock()), self._stamp + 1)
+        return self._stamp
 
     def today(self, site: str) -> int:
         """The day it is at a site."""
-        entry = self.rules.registry.entry(site, self.now()) if self.rules.registry else None
-        return local_day(self.now(), entry.zone if entry else None)
+        now, registry = instant(self.clock()), self.rules.registry
+        entry = registry.entry_on(site, local_day(now, None)) if registry else None
+        return local_day(now, entry.zone if entry else None)
 
     def today_everywhere(self) -> int:
         """The latest day that has begun at every site: rates of all sites end with it."""
         names = self.rules.registry.names if self.rules.registry else ()
-        return min((self.today(site) for site in names), default=local_day(self.now(), None))
+        return min((self.today(site) for site in names), default=local_day(instant(self.clock()), None))
+
+    def rates_day(self) -> int:
+        """The day to which reports are taken as complete: pages and metrics end there, by the policy of that day."""
+        today = self.today_everywhere()
+        lag = policy_in_force(self.rules.policies, today).counting.complete_after_days
+        return complete_to(self.rules.registry, lag, today)
 
     def tick(self) -> bool:
         """Do a step of what the passing of time calls for; whether more is left to do."""
-        if self.trouble is not None:
-            self.log.note("tried_again", str(self.now()))
-            self._has_room_again()
-        if self.judging.contributions_differ(self.policy, self.today_everywhere()):
+        self._look_after_the_log()
+        if self.judging.contributions_differ(self.policy, self.rates_day()):
             self._begin_policy()
         for site, keeper in self.keepers.items():
             today = self.today(site)
@@ -147,10 +161,11 @@ class Machine:
                 self._commit(keeper, keeper.reassess(due[:COURSES_A_STEP], self.now(), today))
                 del due[:COURSES_A_STEP]  # only now: what the log has no room for stays due
                 return True
-        if self.changes != self._seen:
+        if self.changes != self._seen and self.now() - self._counted < _US_A_MINUTE:
             self._seen = self.changes  # while much comes in nobody is counted who is touched again a moment later
             return False
-        return self.count()
+        self._counted = self.now()
+        return self.count() or any(keeper.state.unheld for keeper in self.keepers.values())
 
     def count(self) -> bool:
         """Bring the counts a step closer to what was taken in; whether more is left to do."""
@@ -158,7 +173,7 @@ class Machine:
 
     def _begin_policy(self) -> None:
         """Judge all sites by another version in one step: between two of them rates would mix both versions."""
-        self.policy = self.judging.contributions(self.today_everywhere())
+        self.policy = self.judging.contributions(self.rates_day())
         for site in list(self.keepers):
             with suppress(LogFullError):  # its answers stay due
                 self._load(site)
@@ -175,9 +190,13 @@ class Machine:
 
     def take(self, site: str, messages: Sequence[bytes], origin: Origin) -> list[Receipt]:
         """Take in a batch: durable when this returns. Raises LogFullError, UnknownSiteError."""
+        if not self.log.is_there():
+            raise LogFullError("the file of the log is gone")
         keeper = self.keeper(site)
         draft = keeper.draft(messages, origin, self.now(), self.today(site))
         self._commit(keeper, draft)
+        if keeper.state.uncounted > MOST_UNCOUNTED:
+            keeper.state.count(2 * len(messages))
         return [Receipt(each, self._answer_to(site, each.course, draft)) for each in draft.outcomes]
 
     def _answer_to(self, site: str, course: Course | None, draft: Draft) -> Answer | None:
@@ -203,16 +222,24 @@ class Machine:
     def forget_position(self, site: str, channel: str) -> None:
         """What was read through a channel is gone, so its name may come again and mean something else."""
         self.log.forget_position(site, channel)
-        self.keeper(site).position.pop(channel, None)
+        if site in self.keepers:  # one that is registered no longer may have read a file
+            self.keepers[site].position.pop(channel, None)
 
     def _load(self, site: str) -> Keeper:
         today, registry = self.today(site), self.rules.registry
         entry = registry.entry_on(site, today) if registry else None
+        if registry is not None and entry is None:
+            raise LogUnusableError(
+                f"{site} is in the log but in no version of the registry: put it back. To end a site, give a further "
+                "version of the registry without it."
+            )
         intake = Intake(self.vocabulary, registry, self.rules.key, settlements_of(self.actions, site))
         keeper = Keeper(SiteState(site, intake, entry, self.on_fault))
         judgement = self.judging.of(self.policy, self.actions, site)
+        check_id_rules(self.log, site, registry)
         mended = keeper.load(self.log, judgement, self.now(), today)
         self.keepers[site], self._days[site] = keeper, today
+        self.changes += 1  # rules may have changed where no answer did
         self._due[site] = keeper.courses()  # until the log has what was mended
         self._doubted.discard(site)
         self._commit(keeper, mended)
@@ -226,12 +253,23 @@ class Machine:
             self.log.append(draft.transaction)
         except LogFullError as full:
             if self.trouble is None:
-                log.error("%s: nothing is taken in until there is room", full)
+                log.error("%s: nothing is taken in until it can be written", full)
             self.trouble = str(full)
             raise
         self._has_room_again()
+        self._doubted.add(keeper.site)
         keeper.keep(draft)
+        self._doubted.discard(keeper.site)
         self.changes += 1
+
+    def _look_after_the_log(self) -> None:
+        if not self.log.is_there():
+            if self.trouble is None:
+                log.error("%s is gone or was replaced: nothing is taken in. Stop, put it back, start.", self.log.path)
+            self.trouble = "the file of the log is gone"
+        elif self.trouble is not None:
+            self.log.note("tried_again", str(self.now()))
+            self._has_room_again()
 
     def _has_room_again(self) -> None:
         if self.trouble is not None:
@@ -302,6 +340,7 @@ class Machine:
 
     def _remember(self, action: act.Action) -> None:
         self.actions.append(action)
+        self._stamp = max(self._stamp, instant(action.at))
         if isinstance(action, act.CloseCase):
             case = (action.site, action.treatment_id, action.kind)
             self.closed[case] = max(instant(action.at), self.closed.get(case, 0))

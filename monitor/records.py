@@ -122,8 +122,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 _read_answer = msgspec.json.Decoder(Answer).decode
 
 
-def answer_of(site: str, decision: Decision, decided_at: int, cases: dict[str, str]) -> Answer:
-    """A decision as the site is told it."""
+def answer_of(site: str, decision: Decision, cases: dict[str, str], decided_at: int, as_of: int) -> Answer:
+    """A decision as the site is told it on a day.
+
+    An order that is judged for another day than that one bears it: the day it is planned for, before which the answer
+    says nothing, or the day of the dose that was given, after which it says nothing.
+    """
+    is_of_today = decision.kind == "order" and decision.day == as_of
     return Answer(
         site=site,
         treatment_id=decision.treatment_id,
@@ -134,7 +139,7 @@ def answer_of(site: str, decision: Decision, decided_at: int, cases: dict[str, s
         reasons=decision.reasons,
         policy_version=decision.policy_version,
         valid_until=None if decision.valid_until is None else iso(decision.valid_until),
-        dose_on=day_text(decision.day) if decision.kind == "start" else None,  # of an order it moves with every day
+        dose_on=None if is_of_today else day_text(decision.day),
         decided_at=instant_text(decided_at),
         cases=cases,
     )

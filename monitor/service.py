@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import gc
 import logging
+import os
 import signal
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -63,6 +64,7 @@ class Life(Protocol):
 
 def serve(settings: Settings, told: Callable[[str], None], life: Life | None = None) -> None:
     """Serve until SIGINT or SIGTERM. `told` is given the address as soon as messages are taken."""
+    os.umask(0o077)  # what was rejected stands in the log as it came: it is nobody else's to read
     with _only_one(settings.data):
         asyncio.run(_serve(settings, told, life))
 
@@ -80,7 +82,7 @@ def _only_one(data: Path) -> Iterator[None]:
 
 async def _serve(settings: Settings, told: Callable[[str], None], life: Life | None) -> None:
     stop = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     machine = _machine(settings)
     writer, view = Writer(machine), View(machine)
@@ -129,7 +131,7 @@ def _open(machine: Machine, life: Life | None) -> None:
 
 def _tell_of_site(site: str, received: int) -> None:
     if received:
-        log.info("%s: %d messages read from the log", site, received)
+        log.info("%s: read from the log; %d messages had arrived", site, received)
 
 
 async def _until(stop: asyncio.Event, work: Awaitable[None]) -> None:

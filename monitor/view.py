@@ -14,7 +14,6 @@ from monitor.core.days import iso
 from monitor.core.decision import one_row_a_course
 from monitor.core.ledger import SITE
 from monitor.core.rates import Rates
-from monitor.core.registry import complete_to
 from monitor.keeper import Keeper
 from monitor.machine import Machine
 from monitor.overview import Case, CourseView, FeedState, Overview, SiteActivity
@@ -41,7 +40,7 @@ class View:
         """Everything as of now; rates up to the day to which reports are complete, what comes later is provisional."""
         machine = self.machine
         today = machine.today_everywhere()
-        day = complete_to(machine.rules.registry, machine.policy.policy.counting.complete_after_days, today)
+        day = machine.rates_day()
         now = instant_text(machine.now())
         if self._last is not None and self._seen == (machine.changes, today):
             return dataclasses.replace(self._last, computed_at=now, trouble=machine.trouble)
@@ -52,28 +51,32 @@ class View:
             live_since=self.live_since,
             trouble=machine.trouble,
             today=iso(today),
-            result=self._result(self._share(day, Share(listed=self._listed())), day) | {"complete_to": iso(day)},
+            result=self._result(self._share(day, Share(listed=self._listed())), day)
+            | {"complete_to": iso(day)},  # it is
             cases=cases,
             closed_cases=closed,
-            holds=self._waiting("hold"),
-            awaiting=self._waiting("awaiting_evidence"),
+            holds=self._waiting("order", "hold", "unassessable"),
+            awaiting=self._waiting("start", "awaiting_evidence"),
             feeds=tuple(feed for keeper in self._keepers() for feed in _feeds(keeper, machine.today(keeper.site))),
             sites=tuple(self._activity(keeper) for keeper in self._keepers()),
+            approved_by=machine.policy.policy.policy.approved_by,
         )
         return self._last
 
+    @property
+    def last(self) -> Overview | None:
+        """The last overview, however old: its `computed_at` says how old it is."""
+        return self._last
+
     def result(self, as_of: int | None = None) -> dict[str, Any]:
-        """The object that `jakwatch replay` prints, of all that was taken in, as of a day (default: today).
+        """The object that `jakwatch replay` prints, of all that was taken in, as of a day.
+
+        Without one it is today, or where rates still go by the policy before, the day to which reports are complete.
 
         Costs a judgement of everybody. Raises OtherRulesError.
         """
-        machine = self.machine
-        today = machine.today_everywhere()
-        day = today if as_of is None else as_of
-        registry = machine.rules.registry
-        if machine.judging.contributions_differ(machine.policy, day) or (
-            registry is not None and registry.at(day) is not registry.at(today)
-        ):
+        day = self._last_day() if as_of is None else as_of
+        if not self._counts_by_the_rules_of(day):
             raise OtherRulesError(iso(day))
         share = Share()
         for keeper in self._keepers():
@@ -82,6 +85,16 @@ class View:
             share.decisions += [Row(keeper.site, each) for each in decided]
         share.listed = self._listed()
         return self._result(self._share(day, share), day)
+
+    def _last_day(self) -> int:
+        today = self.machine.today_everywhere()
+        return today if self._counts_by_the_rules_of(today) else self.machine.rates_day()
+
+    def _counts_by_the_rules_of(self, day: int) -> bool:
+        machine, registry = self.machine, self.machine.rules.registry
+        if machine.judging.contributions_differ(machine.policy, day):
+            return False
+        return registry is None or registry.at(day) is registry.at(machine.today_everywhere())
 
     def _keepers(self) -> Iterator[Keeper]:
         return (keeper for _, keeper in sorted(self.machine.keepers.items()))
@@ -120,13 +133,14 @@ class View:
         for kind, since in self.machine.open_cases(answer).items():
             yield Case(answer.site, answer.treatment_id, kind, since, as_json(answer))
 
-    def _waiting(self, decision: str) -> tuple[dict[str, Any], ...]:
+    def _waiting(self, kind: str, *decisions: str) -> tuple[dict[str, Any], ...]:
         """The latest first: what just came in is what people look for. An order that was started waits for nobody."""
         found = [
             answer
             for keeper in self._keepers()
             for answer in keeper.open.values()
-            if answer.decision == decision and not (answer.kind == "order" and keeper.has_start(answer.treatment_id))
+            if (answer.kind, answer.decision in decisions) == (kind, True)
+            and not (kind == "order" and keeper.is_started(answer.treatment_id))
         ]
         found.sort(key=attrgetter("decided_at", "site", "treatment_id"), reverse=True)
         return tuple(as_json(each) for each in found)
@@ -135,12 +149,11 @@ class View:
         """The standing answers of a course, its open cases, and what people said when they closed one."""
         answers = self.machine.answers(site, treatment_id)
         cases = [case for answer in answers for case in self._cases_of(answer)]
-        closings = [
-            action.model_dump(mode="json", by_alias=True)
-            for action in self.machine.actions
-            if isinstance(action, act.CloseCase) and (action.site, action.treatment_id) == (site, treatment_id)
-        ]
-        return CourseView([as_json(answer) for answer in answers], cases, closings)
+        mine = [each for each in self.machine.actions if isinstance(each, act.CloseCase | act.SignWaiver)]
+        mine = [each for each in mine if each.site == site and each.treatment_id in (None, treatment_id)]
+        closings = [each.model_dump(mode="json") for each in mine if isinstance(each, act.CloseCase)]
+        waivers = [each.model_dump(mode="json") for each in mine if isinstance(each, act.SignWaiver)]
+        return CourseView([as_json(answer) for answer in answers], cases, closings, waivers)
 
     def _activity(self, keeper: Keeper) -> SiteActivity:
         tally, state = keeper.tally, keeper.state
@@ -179,5 +192,6 @@ def _feeds(keeper: Keeper, today: int) -> Iterator[FeedState]:
             complete_through=iso(vouched[name]) if name in vouched else None,
             last_heard=iso(heard) if heard else None,
             silent_after_days=feed.silent_after_days,
-            silent=today > heard + feed.silent_after_days,
+            silent=today > max(heard, feed.from_.toordinal() - 1) + feed.silent_after_days or heard > today + 1,
+            from_the_future=heard > today + 1,
         )

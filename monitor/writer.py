@@ -30,6 +30,9 @@ WAITING = 20_000  # messages that may wait; then it is better to say so than to 
 LOOKING = 200  # looks that may wait, likewise; whoever asked may be long gone
 
 
+LOOK_SECONDS = 2.0  # from when on an older look will do
+
+
 class BusyError(Exception):
     """Too much waits already: nothing was taken, come again."""
 
@@ -41,6 +44,10 @@ class _Job:
     patience: float
     site: str | None = None  # of messages through HTTP, which may share a transaction
     messages: Sequence[bytes] = field(default=())
+
+
+def _nothing() -> None:
+    """There is nothing else to look at."""
 
 
 class Writer:
@@ -75,18 +82,21 @@ class Writer:
         found: T = await self._hand_over(_Job(work, _nobody, patience))
         return found
 
-    async def look(self, work: Callable[[], T]) -> T:
+    async def look(self, work: Callable[[], T], instead: Callable[[], T | None] = _nothing) -> T:
         """What a look at the counts returns. They are brought up to date first, in steps between which orders pass.
 
-        One at a time: of many that have waited, an order would come after all. Raises BusyError.
+        One at a time: of many that have waited, an order would come after all. While much comes in the steps may take
+        long; then whoever looks is given what there is `instead`, if there is anything. Raises BusyError.
         """
         if self._looks >= LOOKING:
             raise BusyError
         self._looks += 1
         try:
             async with self._one_look:
+                end = time.monotonic() + LOOK_SECONDS
                 while await self.run(self.machine.count):
-                    pass
+                    if time.monotonic() > end and (found := instead()) is not None:
+                        return found
                 return await self.run(work)
         finally:
             self._looks -= 1

@@ -73,7 +73,10 @@ class Answer(Out):
     policy_version: WholeNumber | None = Field(description="version of the policy that judged; null where none could")
     decided_at: Instant = Field(description="when it was decided")
     valid_until: Day | None = Field(description="last day on which the answer would still hold; null: until it changes")
-    dose_on: Day | None = Field(None, description="day of the first dose that was judged, of a start")
+    dose_on: Day | None = Field(
+        None,
+        description="day of the first dose that was judged; of an order where that is not the day of the answer",
+    )
     cases: dict[CaseKind, Instant] = Field(
         {}, description="why a person must close it, and since when without interruption"
     )

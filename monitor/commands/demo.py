@@ -80,7 +80,7 @@ def _live(folder: Path, patients: int, seed: int, port: int) -> None:
 def _where_to_look(address: str) -> None:
     click.echo(
         f"""Open {address} (Ctrl-C ends it)
-  Within a minute an order at lisbon is held, its results come in, and it is released: watch "Needs attention".
+  Within a minute an order at lisbon is held, results come in, and its screening is complete: watch "Needs attention".
   The paper's two cases: {address}course?site=paper&treatment_id=case-1-upa
                          {address}course?site=paper&treatment_id=case-2-upa
   For programs: {address}openapi.json   For Prometheus: {address}metrics"""

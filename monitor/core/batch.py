@@ -70,6 +70,7 @@ class Taken:
     decisions: list[Decision] = field(default_factory=list)  # of all courses of everyone touched: one row a course
     revised: set[str] = field(default_factory=set)  # courses of which a fact was taken back: without a decision, gone
     touched: set[bytes] = field(default_factory=set)  # everyone judged
+    failed: set[bytes] = field(default_factory=set)  # of them, those on whom the gate failed
     generation: int = 0  # of the state it was taken from
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from monitor.core.facts import AnyFact, Ordered, Started
 from monitor.core.screening import Finding
 
 _SEVERITY = {"compliant": 0, "awaiting_evidence": 1, "violation": 2, "unassessable": 3}
@@ -47,3 +48,12 @@ def one_row_a_course(decisions: Iterable[Decision]) -> list[Decision]:
             worse = max(known, decision, key=lambda each: (each.rank, repr(each)))
             rows[key] = msgspec.structs.replace(worse, historical=known.historical and decision.historical)
     return list(rows.values())
+
+
+def unassessable(sheets: Iterable[Iterable[AnyFact]]) -> Iterator[Decision]:
+    """A decision for every order and start that the facts of a person name, none of which releases."""
+    facts = [fact for sheet in sheets for fact in sheet]
+    named = {(fact.treatment_id, "order") for fact in facts if isinstance(fact, Ordered)}
+    named |= {(fact.treatment_id, "start") for fact in facts if isinstance(fact, Started)}
+    for treatment_id, kind in sorted(named):
+        yield Decision(treatment_id, kind, "unassessable")

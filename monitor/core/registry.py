@@ -125,6 +125,11 @@ class Registry:
                 return entry
         return None
 
+    def id_rules(self, site: str) -> list[tuple[int, bool, bool]]:
+        """(instant from which it holds, trim, strip zeros), the earliest first."""
+        turns = reversed(self._history.get(site, ()))
+        return [(int(max(begins, 0)), one.trim, one.strip_zeros) for begins, one in turns if one is not None]
+
     def entry_on(self, site: str, day: int) -> SiteEntry | None:
         """What holds for a site on a day; a site that a version has dropped keeps what was said of it last."""
         begun = [one for one in self.versions if one.registry.effective_from.toordinal() <= day] or [self.versions[0]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from monitor.core.batch import News, Signs, Taken
 from monitor.core.contribution import UNASSESSABLE, Contribution, Contributions, listed_in
 from monitor.core.cube import Cube
 from monitor.core.days import instant
-from monitor.core.decision import RELEASING, Decision, one_row_a_course
+from monitor.core.decision import RELEASING, Decision, one_row_a_course, unassessable
 from monitor.core.decode import AnyMessage, Decoded, Rejection, decode, normalise
 from monitor.core.facts import AnyFact, FactWriter
 from monitor.core.gate import Gate, SiteDays
@@ -23,9 +22,12 @@ from monitor.core.record import record_of
 from monitor.core.registry import Feed, SiteEntry
 from monitor.core.rows import DAY_BITS
 from monitor.core.screening import Waiver
-from monitor.core.versions import Body, patients_of
+from monitor.core.versions import Body, described, patients_of
 
 _EVERYBODY = 1 << 62
+
+
+IsNews = Callable[[Decision], bool]
 
 
 def _always(_: Decision) -> bool:
@@ -59,6 +61,7 @@ class SiteState:
         self._cube: Cube | None = None
         self._uncounted: set[bytes] = set()  # touched since they were counted last
         self.faulty: set[bytes] = set()  # on whom the core failed
+        self.unjudged: set[bytes] = set()  # on whom the gate failed when they were judged last
         self.unheld: set[bytes] = set()  # of them, those whose answers were given before: to be judged again
         self._contributed: dict[bytes, Contribution] = {}
         self._with_list: dict[bytes, Contribution] = {}  # of them those that list facts without effect
@@ -85,6 +88,7 @@ class SiteState:
         self._with_list.clear()
         self._uncounted.clear()
         self.faulty.clear()
+        self.unjudged.clear()
         self.ledger.touch_all()
 
     # What comes in
@@ -125,12 +129,22 @@ class SiteState:
         self.signs.note(fact)
         return self.ledger.add(patient, fact)
 
+    def unmapped(self, fact: AnyFact) -> tuple[str, ...]:
+        """The kinds of concept in a fact of which the policy in force knows no code: they count as nothing."""
+        _, contributions = self._judges()
+        try:
+            kinds = {kind for kind, concept in f.coded_in(fact) if contributions.lookups[kind][concept].unmapped}
+        except Exception as fault:  # noqa: BLE001  whom it is of is held all the same; the batch goes on
+            self.on_fault(fault)
+            return ()
+        return tuple(sorted(kinds)) if kinds else ()
+
     def restore(self, message: AnyMessage) -> None:
         """Take in a message that was kept earlier, its identifiers replaced by pseudonyms; `settle` judges."""
         patient_id = message.__dict__.get("patient_id")
         self.ledger.add(SITE if patient_id is None else bytes.fromhex(patient_id), self._rewriter.fact(message))
 
-    def take(self, messages: Sequence[bytes], as_of: int, is_news: Callable[[Decision], bool] = _always) -> Taken:
+    def take(self, messages: Sequence[bytes], as_of: int, is_news: IsNews = _always) -> Taken:
         """What a batch would do; nothing is kept until `apply`. Many messages of one patient cost one judgement.
 
         A decision that releases and that `is_news` to the site stands only if the patient can be counted as well.
@@ -150,16 +164,17 @@ class SiteState:
             (facts if draft.add(patient, fact) else repeated).append(News(place, patient, fact))
         return self._drafted(Taken(facts, repeated, signs, rejections, draft), as_of, is_news)
 
-    def _drafted(self, taken: Taken, as_of: int, is_news: Callable[[Decision], bool] = _always) -> Taken:
+    def _drafted(self, taken: Taken, as_of: int, is_news: IsNews = _always) -> Taken:
         """Judge everyone a draft touches, and all who claim a course of theirs: its row is the worst of all."""
         draft = taken.draft
         decisions: list[Decision] = []
         done: set[bytes] = set()
+        failed: set[bytes] = set()
         waiting = draft.touched
         while waiting:
             claimants: set[bytes] = set()
             for members in draft.people(waiting):
-                decided = self._decide(draft, members, as_of, is_news)
+                decided = self._decide(draft, members, as_of, failed, is_news)
                 decisions += decided
                 done.update(members)
                 for each in decided:
@@ -172,11 +187,15 @@ class SiteState:
             decisions=one_row_a_course(decisions),
             revised=draft.revised,
             touched=done,
+            failed=failed,
             generation=self.generation,
         )
 
     def settle_conflict(self, settlement: Settlement, as_of: int) -> Taken | None:
-        """What a person's word on a conflict comes to; None where there is no such conflict. `apply` keeps it."""
+        """What a person's word on a conflict comes to; None where there is no such conflict.
+
+        The word itself counts from now on; if what it changes is not kept (`apply`), load the site anew.
+        """
         self.intake = replace(self.intake, settlements=(*self.intake.settlements, settlement))
         draft = self.ledger.draft()
         source, event_id = settlement.source, settlement.event_id
@@ -184,14 +203,21 @@ class SiteState:
             return None
         return self._drafted(Taken([], [], Signs(), [], draft), as_of)
 
-    def decide(
-        self, patients: Iterable[bytes], as_of: int, is_news: Callable[[Decision], bool] = _always
-    ) -> list[Decision]:
+    def decide(self, patients: Iterable[bytes], as_of: int, is_news: IsNews = _always) -> list[Decision]:
         """The decisions that stand of all courses of these pseudonyms, and of whoever shares one; nothing is kept."""
         found: list[Decision] = []
         for members in self.ledger.people(patients):
-            found += self._decide(self.ledger, members, as_of, is_news)
+            failed: set[bytes] = set()
+            found += self._decide(self.ledger, members, as_of, failed, is_news)
+            self._note_failed(set(members), failed)
         return found
+
+    def _note_failed(self, judged: set[bytes], failed: set[bytes]) -> None:
+        """Whom the gate fails on is counted nowhere until it succeeds."""
+        changed = (self.unjudged & judged) ^ failed
+        if changed:
+            self.unjudged = (self.unjudged - judged) | failed
+            self._uncounted.update(changed)
 
     def waive(self, waivers: tuple[Waiver, ...]) -> None:
         """Judge from now on with these waivers, signed by people."""
@@ -210,8 +236,8 @@ class SiteState:
         self.generation += 1
         self.signs.add(taken.signs)
         taken.draft.settle()
-        if self._cube is not None:
-            self._uncounted.update(taken.touched)
+        self._note_failed(taken.touched, taken.failed)
+        self._uncounted.update(taken.touched)
 
     # What it comes to
 
@@ -231,13 +257,13 @@ class SiteState:
             record = record_of(self.ledger, members)
             decisions = gate.decide(record, as_of)
             return contributions.of(record, self.days.zone, self.observed_from), decisions
-        except Exception as fault:  # noqa: BLE001  law 6: a fault never releases and never stops the others
+        except Exception as fault:  # noqa: BLE001  a fault never releases and never stops the others
             self.on_fault(fault)
             self.faulty.update(members)
-            return UNASSESSABLE, list(_unassessable(self.ledger, members))
+            return UNASSESSABLE, list(unassessable(self.ledger.facts(each) for each in members))
 
     def _decide(
-        self, ledger: Ledger, members: tuple[bytes, ...], as_of: int, is_news: Callable[[Decision], bool] = _always
+        self, ledger: Ledger, members: tuple[bytes, ...], as_of: int, failed: set[bytes], is_news: IsNews
     ) -> list[Decision]:
         """The decisions of one person. What newly releases waits until the whole core has succeeded on the person."""
         gate, contributions = self._judges()
@@ -249,9 +275,10 @@ class SiteState:
             ):
                 contributions.of(record, self.days.zone, self.observed_from)
             return decisions
-        except Exception as fault:  # noqa: BLE001  law 6, as above
+        except Exception as fault:  # noqa: BLE001  as above
             self.on_fault(fault)
-            return list(_unassessable(ledger, members))
+            failed.update(members)
+            return list(unassessable(ledger.facts(each) for each in members))
 
     def _judges(self) -> tuple[Gate, Contributions]:
         if self.gate is None or self.contributions is None:
@@ -272,12 +299,17 @@ class SiteState:
                 record = record_of(self.ledger, members)
                 contribution = contributions.of(record, self.days.zone, self.observed_from)
                 self.faulty.difference_update(members)
-            except Exception as fault:  # noqa: BLE001  law 6: the answers of this one are mended, all others go on
+            except Exception as fault:  # noqa: BLE001  the answers of this one are mended, all others go on
                 self.on_fault(fault)
                 contribution = UNASSESSABLE
                 self.faulty.update(members)
                 self.unheld.update(members)
-            self._contribute(members, contribution)
+            self._contribute(members, UNASSESSABLE if not self.unjudged.isdisjoint(members) else contribution)
+        return len(self._uncounted)
+
+    @property
+    def uncounted(self) -> int:
+        """How many are to be counted before the counts are up to date."""
         return len(self._uncounted)
 
     @property
@@ -342,7 +374,7 @@ class SiteState:
         for identity in {each for contested in self.ledger.contests.values() for each in contested}:
             known = self.ledger.identities[identity]
             if isinstance(known, History) and known.standing.contested:
-                bodies = sorted((self.digest(body), *_told(body)) for body in known.standing.contested)
+                bodies = sorted((self.digest(body), *described(body)) for body in known.standing.contested)
                 fact = known.standing.contested[0].fact
                 yield fact.source, fact.event_id, bodies
 
@@ -360,27 +392,8 @@ class SiteState:
 _NO_LIMIT = (1 << DAY_BITS) - 1  # later than any day that can be written
 
 
-def _told(body: Body) -> tuple[str, str | None, int]:
-    """What tells the bodies of a conflict apart, without a word of the hospital's own: type, outcome, when recorded."""
-    fields = json.loads(body.canonical)
-    return fields["type"], fields.get("outcome"), body.fact.last_recorded
-
-
 def _site_days(entry: SiteEntry | None) -> SiteDays:
     if entry is None:
         return SiteDays()
     screening = entry.feeds.get("screening")
     return SiteDays(entry.zone, entry.go_live.toordinal(), screening.results_after_hours if screening else None)
-
-
-def _unassessable(ledger: Ledger, members: tuple[bytes, ...]) -> Iterator[Decision]:
-    """A decision for every order and start that the facts of a person name, none of which releases."""
-    named: set[tuple[str, str]] = set()
-    for member in members:
-        for fact in ledger.facts(member):
-            if isinstance(fact, f.Ordered):
-                named.add((fact.treatment_id, "order"))
-            elif isinstance(fact, f.Started):
-                named.add((fact.treatment_id, "start"))
-    for treatment_id, kind in sorted(named):
-        yield Decision(treatment_id, kind, "unassessable")

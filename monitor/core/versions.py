@@ -6,6 +6,7 @@ one body are one entry here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -111,3 +112,9 @@ def _conflict(top: Body, other: Body, same_time: bool) -> bool:
 def patients_of(body: Body) -> tuple[bytes, bytes]:
     """The patient fields of a body."""
     return body.patient, body.fact.other if isinstance(body.fact, Merged) else b""
+
+
+def described(body: Body) -> tuple[str, str | None, int]:
+    """What tells the bodies of a conflict apart, without a word of the hospital's own: type, outcome, when recorded."""
+    fields = json.loads(body.canonical)
+    return fields["type"], fields.get("outcome"), body.fact.last_recorded

@@ -6,6 +6,7 @@ leaves either the whole transaction or nothing of it.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,11 @@ from monitor.log import LogFullError, LogUnusableError, Transaction
 from monitor.records import Course, Rejected, Tally
 
 VERSION = 1
-_NOT_NOW = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+log = logging.getLogger("jakwatch")
+_NOT_NOW = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+)  # fmt: skip
 _PRIMARY = 0xFF  # of an extended result code
 _DO = "Put back the copy you trust, or use another --data folder."
 
@@ -32,6 +37,7 @@ CREATE TABLE rejected (seq INTEGER PRIMARY KEY, site TEXT NOT NULL, at INTEGER N
                        place INTEGER NOT NULL, reason TEXT NOT NULL, path TEXT NOT NULL, rule TEXT NOT NULL,
                        raw BLOB NOT NULL);
 CREATE INDEX rejected_of_channel ON rejected (site, channel);
+CREATE INDEX rejected_at ON rejected (at);
 CREATE TABLE tallies (site TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE positions (site TEXT, channel TEXT, next INTEGER NOT NULL, PRIMARY KEY (site, channel)) WITHOUT ROWID;
 CREATE TABLE actions (seq INTEGER PRIMARY KEY, action_id TEXT NOT NULL UNIQUE, record BLOB NOT NULL);
@@ -43,11 +49,14 @@ class SqliteLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if not path.exists() and path.with_name(f"{path.name}-wal").exists():  # SQLite would throw it away
+            raise LogUnusableError(f"{path} is missing, but its -wal is there. {_DO}")
         with self._usable():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             with self._usable():
                 self._open()
+            self._inode = path.stat().st_ino
         except BaseException:
             self._db.close()
             raise
@@ -67,6 +76,7 @@ class SqliteLog:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000"):
             self._db.execute(f"PRAGMA {pragma}")
         if not tables:
+            log.info("%s: a new, empty log is begun", self.path)
             with self._transaction():
                 for statement in _TABLES.split(";"):
                     self._db.execute(statement)
@@ -77,9 +87,17 @@ class SqliteLog:
                 f"{self.path} has version {found} of the log, this program writes {VERSION}. "
                 "Use the version of jakwatch that wrote it."
             )
+        self.note("version", found)  # a file that cannot be written is found out now, not by the first message
 
     def close(self) -> None:
         self._db.close()
+
+    def is_there(self) -> bool:
+        """Whether the file still stands under its name: a removed one takes everything, and all of it is lost."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -133,7 +151,10 @@ class SqliteLog:
 
     def tally(self, site: str) -> Tally:
         kept = self._read("SELECT record FROM tallies WHERE site = ?", site)
-        return next((msgspec.json.decode(record, type=Tally) for (record,) in kept), Tally())
+        try:
+            return next((msgspec.json.decode(record, type=Tally) for (record,) in kept), Tally())
+        except msgspec.MsgspecError:
+            raise LogUnusableError(f"{self.path}: what is noted of {site} cannot be read. {_DO}") from None
 
     def position(self, site: str) -> dict[str, int]:
         rows = self._read("SELECT channel, next FROM positions WHERE site = ?", site)

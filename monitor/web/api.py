@@ -8,7 +8,6 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -16,7 +15,7 @@ from aiohttp import web
 from monitor.core.days import day_of
 from monitor.log import LogFullError
 from monitor.machine import ActionRefusedError, Machine, Receipt, UnknownSiteError
-from monitor.overview import Overview
+from monitor.overview import Overview, SiteActivity
 from monitor.records import Answer, instant_text
 from monitor.view import OtherRulesError, View
 from monitor.web.connections import MOST_LINES
@@ -96,7 +95,7 @@ class Api:
 
     async def get_overview(self, _: web.Request) -> web.Response:
         """What needs somebody, the rates, and the state of the feeds, as the page shows them."""
-        overview = await self.writer.look(self.view.overview)
+        overview = await self.writer.look(self.view.overview, lambda: self.view.last)
         return web.json_response(body=_write(_plain(overview)))
 
     async def get_result(self, request: web.Request) -> web.Response:
@@ -179,12 +178,20 @@ def _day(text: str) -> int:
     raise RefusedError(422, "as_of is no day of the years 1000 to 8999", "Write it as YYYY-MM-DD.")
 
 
-def _plain(overview: Overview) -> dict[str, Any]:
-    """An overview as JSON; courses by kind and then by decision."""
-    found = dataclasses.asdict(overview)
-    for site in found["sites"]:
-        counts = site.pop("answers")
-        site["answers"] = {kind: {d: n for (k, d), n in counts.items() if k == kind} for kind in ("order", "start")}
+def _plain(overview: Overview) -> dict[str, object]:
+    """An overview as JSON can hold it: courses by kind and then by decision."""
+    plain = _fields(overview)
+    return plain | {"sites": [_fields(site) | {"answers": by_kind(site.answers)} for site in overview.sites]}
+
+
+def _fields(value: Overview | SiteActivity) -> dict[str, object]:
+    return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+
+
+def by_kind(counts: dict[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {"order": {}, "start": {}}
+    for (kind, decision), count in counts.items():
+        found[kind][decision] = count
     return found
 
 
@@ -196,8 +203,10 @@ def as_refusals() -> Iterator[None]:
     except UnknownSiteError:
         raise RefusedError(404, "this site is not known", "Sites are named by the site registry.") from None
     except LogFullError:
-        wrong = "there is no room for the log: nothing of this was kept"
-        raise RefusedError(503, wrong, "Make room on the disk, then send it again.", _AGAIN) from None
+        wrong = "the log cannot be written: nothing of this was kept"
+        raise RefusedError(
+            503, wrong, "See to its disk and file (/readyz says more), then send it again.", _AGAIN
+        ) from None
     except BusyError:
         wrong = "too much waits already: nothing of this was kept"
         raise RefusedError(503, wrong, "Send it again.", _AGAIN) from None

@@ -68,7 +68,7 @@ class Application:
         ]
 
     async def get_metrics(self, _: web.Request) -> web.Response:
-        overview = await self.writer.look(self.view.overview)
+        overview = await self.writer.look(self.view.overview, lambda: self.view.last)
         async with (
             self._rendering
         ):  # in a thread, so that a scrape holds up nobody; one at a time, it remembers the last

@@ -182,6 +182,16 @@ def warnings_of(overview: Overview) -> list[str]:
         found.append(f"Nothing is taken in now: {overview.trouble}. Hospitals are told so and send it again.")
     if not overview.sites:
         found.append("Nothing has been received yet: that the lists below are empty does not mean all clear.")
+    found += [
+        f"{site}: has messages in the log, but the registry does not know it: its messages are refused."
+        for site in overview.unregistered
+    ]
+    found += [
+        f"{feed.site}: {words.spelt(feed.feed)} was last heard on {feed.last_heard}, which is yet to come: "
+        "a clock is wrong, and its rates cannot be trusted."
+        for feed in overview.feeds
+        if feed.from_the_future
+    ]
     for site, feeds in _silent(overview).items():
         found.append(f"{site}: silent for longer than agreed: {', '.join(feeds)}. Ask the hospital.")
     if result["unassessable"]:
@@ -193,13 +203,18 @@ def warnings_of(overview: Overview) -> list[str]:
         found.append(
             "No site registry: every day counts as observed, days are those of UTC, and no silent feed is noticed."
         )
+    if overview.approved_by is None:
+        found.append(
+            "Nobody has approved the policy in force: its values are examples to be confirmed; "
+            "see jakwatch policy check."
+        )
     return found
 
 
 def _silent(overview: Overview) -> dict[str, list[str]]:
     silent: dict[str, list[str]] = {}
     for feed in overview.feeds:
-        if feed.silent:
+        if feed.silent and not feed.from_the_future:  # what is known of the latter is another thing
             silent.setdefault(feed.site, []).append(
                 f"{words.spelt(feed.feed)} (last heard {feed.last_heard or 'never'})"
             )
@@ -225,6 +240,26 @@ def asked_for(answer: Mapping[str, Any]) -> dict[str, list[str]]:
     return {name: list(found["ask_for"]) for name, found in sorted(answer["findings"].items()) if found["ask_for"]}
 
 
+def are_alike(bodies: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether two bodies of a conflict look the same to who reads the page: nobody can choose between those."""
+    seen = [(each["type"], each["outcome"], words.moment(each["recorded_at"], seconds=True)) for each in bodies]
+    return len(set(seen)) < len(seen)
+
+
+def reach_of(answer: Mapping[str, Any], today: str) -> str:
+    """Of which doses the answer to an order says nothing; empty where it was judged for a dose of today."""
+    day = answer.get("dose_on")
+    if day is None or answer["kind"] != "order" or answer["decision"] not in ("screening_complete", "hold"):
+        return ""
+    if day < today:
+        return f"Judged for the first dose of {day}; says nothing of a later dose."
+    if day == today:
+        return ""
+    if answer["decision"] == "hold":  # "holds for a dose" would say two things
+        return f"Judged for a dose on {day}; says nothing of an earlier dose."
+    return f"Holds for a dose on or after {day}, not before."
+
+
 class Pages:
     """Makes every page; made once per process."""
 
@@ -237,8 +272,9 @@ class Pages:
             "spelt": words.spelt, "count": words.count, "rate": words.rate, "moment": words.moment,
         }  # fmt: skip
         self._templates.globals |= {
-            "course_url": course_url, "asked_for": asked_for, "forest": forest, "words": words,
-            "state": words.state, "renew_seconds": _RENEW_SECONDS, "at_once": _AT_ONCE, "most": _MOST,
+            "course_url": course_url, "asked_for": asked_for, "are_alike": are_alike, "reach_of": reach_of,
+            "forest": forest, "words": words, "state": words.state, "renew_seconds": _RENEW_SECONDS,
+            "at_once": _AT_ONCE, "most": _MOST,
         }  # fmt: skip
 
     def overview(self, overview: Overview, *, choice: Choice, may_write: bool, said: Said | None) -> str:
@@ -268,7 +304,9 @@ class Pages:
             answers={each["kind"]: each for each in found.answers if (each["site"], each["treatment_id"]) == key},
             cases=[each for each in found.cases if (each.site, each.treatment_id) == key],
             closings=found.closings,
+            waivers=found.waivers,
             here=here,
+            today=here.today if here else overview.today,
             renew_from=course_url(site, treatment_id),
         )
 

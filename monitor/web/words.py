@@ -67,7 +67,7 @@ FINDINGS = {
 KINDS = {
     "violation": "Dose given without proof of screening",
     "unassessable": "Could not be judged",
-    "started_on_hold": "Started while its order was on hold",
+    "started_on_hold": "Its order, judged on the day of the dose, would have been held",
 }
 
 LEFT_OUT = {
@@ -79,7 +79,8 @@ LEFT_OUT = {
     "imputed": "adverse events with a partial day of onset: counted, on a day that was inferred",
     "waiting": "stops or changes that wait for their start",
     "conflicts": "open conflicts between versions: one is counted until a person settles it",
-    "lost_to_follow_up": "patients lost to follow-up: their time ends with their last contact",
+    "lost_to_follow_up": "patients lost to follow-up: "
+    "their time ends with the policy's days of grace after their last contact",
     "unassessable": "patients on whom the program failed: held, counted nowhere",
 }
 

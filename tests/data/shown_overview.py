@@ -18,6 +18,16 @@ def replay_of_nothing():
     return replay_lines([], Question(load_policies([default_policy_path()])))
 
 
+def waiver(**changed):
+    """A `sign_waiver` as JSON, for one course unless told otherwise."""
+    values = {
+        "schema": 1, "action": "sign_waiver", "action_id": "w-1", "at": "2025-11-10T11:12:13Z", "by": "Ana Lopes",
+        "role": "physician", "reason": "known carrier", "site": "lisbon", "infection": "hepatitis_b",
+        "treatment_id": "c-1", "ends_on": None,
+    }  # fmt: skip
+    return values | changed
+
+
 def as_answer(row):
     answer = {name: value for name, value in row.items() if name != "historical"}
     return {"schema": 1, **answer, "policy_version": 1, "decided_at": "2025-12-30T09:30:01.000000Z", "dose_on": None}

@@ -120,8 +120,9 @@ class Live:
 
     @property
     def stderr(self) -> str:
-        """What all starts have said."""
-        return (self.folder / "stderr").read_text()
+        """What all starts have said, but for the line that a log is new."""
+        lines = (self.folder / "stderr").read_text().splitlines(keepends=True)
+        return "".join(line for line in lines if not line.endswith("a new, empty log is begun\n"))
 
     # What it is asked
 

@@ -263,8 +263,8 @@ def test_without_room_it_says_so_keeps_nothing_by_halves_and_goes_on_when_there_
                 continue
             refused += 1
             assert status == 503
-            assert answer["error"] == "there is no room for the log: nothing of this was kept"
-            assert "room" in answer["do"]
+            assert answer["error"] == "the log cannot be written: nothing of this was kept"
+            assert "disk" in answer["do"]
         assert 0 < refused < len(batches)
         assert live.get("readyz")[0] == 503
         assert live.get("healthz")[0] == 200

@@ -12,11 +12,12 @@ from playwright.sync_api import expect
 
 from monitor.overview import CourseView, FeedState
 from monitor.web.pages import STATIC, Choice, Pages
-from tests.data.shown_overview import overview_of, replay_of_demo, replay_of_nothing
+from tests.data.shown_overview import overview_of, replay_of_demo, replay_of_nothing, waiver
 from tests.integration.chromium import chromium, violations
 
 STRICT = {"Content-Security-Policy": "default-src 'self'; form-action 'self'", "Referrer-Policy": "no-referrer"}
 LONG_ID = "x" * 128
+SAID = "2026-01-02T03:04:05Z"
 CLOSING = {
     "kind": "violation", "at": "2026-01-02T03:04:05Z", "by": "Rui Costa", "role": "safety officer", "reason": "seen",
 }  # fmt: skip
@@ -68,13 +69,29 @@ def overview():
     overview = overview_of(replay_of_demo())
     long = overview.cases[0].answer | {"treatment_id": LONG_ID}
     silent = FeedState("porto", "adverse_event", "2023-01-01", None, None, 14, silent=True)
-    return dataclasses.replace(overview, holds=(long, *overview.holds), feeds=(*overview.feeds, silent))
+    future = FeedState("lisbon", "screening", "2023-01-01", None, "2031-01-01", 14, False, from_the_future=True)
+    failed = overview.holds[0] | {"decision": "unassessable", "findings": {}, "treatment_id": "failed"}
+    alike = [{"digest": d * 64, "type": "treatment_stopped", "outcome": None, "recorded_at": SAID} for d in "ab"]
+    conflict = {"site": "lisbon", "source": None, "event_id": "alike", "bodies": alike}
+    conflicts = [*overview.result["open_conflicts"], conflict]
+    return dataclasses.replace(
+        overview,
+        holds=(long, failed, *overview.holds),
+        feeds=(*overview.feeds, silent, future),
+        unregistered=("x" * 40,),
+        result=overview.result | {"open_conflicts": conflicts},
+    )
 
 
 def rendered(overview):
     """Name -> page: each kind of page once, and its extremes."""
     pages, nothing = Pages(), overview_of(replay_of_nothing(), cases=(), holds=(), sites=(), feeds=())
     case = overview.cases[0]
+
+    order = case.answer | {"kind": "order", "decision": "screening_complete", "dose_on": "2026-05-01"}
+    unmapped = [{"kind": "drug", "system": "local", "code": "x", "count": 1}]
+    empty = overview.result | {"open_conflicts": [], "unmapped": unmapped}
+    quiet = dataclasses.replace(overview, cases=(), holds=(), result=empty)
 
     def front(of, **query):
         choice = Choice.from_query(query, of.result)
@@ -84,8 +101,9 @@ def rendered(overview):
         "front": front(overview),
         "chosen": front(overview, cohort="no such", window="90", aesi="any"),
         "nothing": front(nothing),
+        "quiet": front(quiet),
         "course": pages.course(
-            overview, case.site, case.treatment_id, CourseView([case.answer], [case], [CLOSING]),
+            overview, case.site, case.treatment_id, CourseView([case.answer, order], [case], [CLOSING], [waiver()]),
             may_write=True, said=None,
         ),
         "no-course": pages.course(overview, "lisbon", LONG_ID, CourseView([], [], []), may_write=True, said=None),

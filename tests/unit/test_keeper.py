@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -385,8 +385,9 @@ def test_a_registry_with_another_beginning_changes_who_is_answered_from_the_next
     machine.machine.log.close()
     assert REGISTRY is not None
     document = REGISTRY.versions[0].model_dump(by_alias=True)
-    document["sites"][SITE]["go_live"] = datetime(2024, 6, 1, tzinfo=UTC).date()
-    earlier = Registry((RegistryDocument.model_validate(document),))
+    document["sites"][SITE]["go_live"] = date(2024, 6, 1)
+    document["registry"] |= {"version": 2, "effective_from": date(2025, 5, 20)}
+    earlier = Registry((*REGISTRY.versions, RegistryDocument.model_validate(document)))
     again = OneMachine(tmp_path, POLICY, earlier, datetime(2025, 5, 20, 18, tzinfo=UTC))
     assert answered(again).decision == "violation"
     again.machine.log.close()

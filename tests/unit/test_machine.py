@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from monitor.core.policy import PolicyDocument
+from monitor.core.registry import Registry, RegistryDocument
 from monitor.keeper import Origin
 from monitor.log import LogUnusableError
 from monitor.log.sqlite import SqliteLog
@@ -174,16 +175,41 @@ def test_without_a_registry_a_site_still_must_be_named_like_one(tmp_path: Path, 
     log.close()
 
 
-def test_a_site_that_is_registered_no_more_is_still_loaded_and_shown(machine: OneMachine) -> None:
+def test_a_site_that_vanished_from_the_registry_is_never_counted_without_limits(
+    machine: OneMachine,
+) -> None:
     machine.take(lines(*papers(), order()))
-    log = machine.machine.log
-    again = Machine(
-        log, Rules(POLICY, of_zones(porto="Europe/Lisbon"), machine.rules.key), lambda: EVENING, lambda _: None
-    )
-    again.open()
-    with pytest.raises(UnknownSiteError):
-        again.take(SITE, lines(start()), Origin("http", [0]))
-    assert {site.site for site in View(again).overview().sites} == {SITE, "porto"}
+    rules = Rules(POLICY, of_zones(porto="Europe/Lisbon"), machine.rules.key)
+    again = Machine(machine.machine.log, rules, lambda: EVENING, lambda _: None)
+    with pytest.raises(LogUnusableError, match=r"[Pp]ut it back"):
+        again.open()
+
+
+def test_a_version_that_was_in_force_is_neither_changed_nor_left_out(tmp_path: Path) -> None:
+    first, other = policy_document("as it stands"), policy_document("as it stands")
+    other["policy"] |= {"approved_by": "somebody else"}
+    one = OneMachine(tmp_path, (PolicyDocument.model_validate(first),), None, EVENING)
+    one.take(lines(start()))
+    further = other | {"policy": other["policy"] | {"version": 2}}
+    for document, why in ((other, "says something else now"), (further, "is not given")):
+        rules = Rules((PolicyDocument.model_validate(document),), None, one.rules.key)
+        again = Machine(one.machine.log, rules, lambda: EVENING, lambda _: None)
+        with pytest.raises(LogUnusableError, match=why):
+            again.open()
+    one.machine.log.close()
+
+
+def test_other_id_rules_for_what_was_taken_in_are_refused(tmp_path: Path) -> None:
+    one = OneMachine(tmp_path, POLICY, None, EVENING)
+    one.take(lines(start()))
+    registry = of_zones(**{SITE: "Europe/Lisbon"})
+    document = registry.versions[0].model_dump(by_alias=True)
+    document["sites"][SITE]["ids"] = {"trim": True, "leading_zeros": "strip"}
+    stripped = Registry((RegistryDocument.model_validate(document),))
+    again = Machine(one.machine.log, Rules(POLICY, stripped, one.rules.key), lambda: EVENING, lambda _: None)
+    with pytest.raises(LogUnusableError, match="the id rules of"):
+        again.open()
+    one.machine.log.close()
 
 
 def test_a_day_of_another_policy_is_refused_not_counted_by_this_one(tmp_path: Path) -> None:
@@ -193,16 +219,19 @@ def test_a_day_of_another_policy_is_refused_not_counted_by_this_one(tmp_path: Pa
     first = PolicyDocument.model_validate(policy_document("as it stands"))
     one = OneMachine(tmp_path, (first, later), None, EVENING)
     view = View(one.machine)
-    assert view.result(date(2025, 5, 1).toordinal())["policy"]["version"] == 2
+    counted = view.overview().result  # to the day to which reports are complete, by the policy of that day
+    assert (counted["as_of"] < "2025-05-01", counted["policy"]["version"]) == (True, 1)
+    assert view.result()["as_of"] == counted["as_of"]
     with pytest.raises(OtherRulesError):
-        view.result(date(2025, 4, 30).toordinal())
+        view.result(date(2025, 5, 1).toordinal())
     one.machine.log.close()
 
 
 def test_while_a_new_policy_comes_into_force_every_look_is_by_one_of_them(tmp_path: Path) -> None:
     """Sites are loaded one after another; between two of them the page and a scrape must still be served."""
     document = policy_document("as it stands")
-    document["policy"] |= {"version": 2, "effective_from": date(2025, 5, 13)}
+    lag = timedelta(document["counting"]["complete_after_days"])
+    document["policy"] |= {"version": 2, "effective_from": date(2025, 5, 13) - lag}  # so it counts from tomorrow on
     document["cohorts"] = dict(list(document["cohorts"].items())[:1])
     policies = (PolicyDocument.model_validate(policy_document("as it stands")), PolicyDocument.model_validate(document))
     one = OneMachine(tmp_path, policies, None, EVENING)

@@ -10,7 +10,7 @@ import pytest
 from monitor.overview import Case, CourseView, FeedState
 from monitor.web import words
 from monitor.web.pages import Choice, Pages, Said, course_url
-from tests.data.shown_overview import overview_of, replay_of_demo, replay_of_nothing
+from tests.data.shown_overview import overview_of, replay_of_demo, replay_of_nothing, waiver
 from tests.unit.page_reader import read
 
 HOSTILE = [
@@ -204,6 +204,33 @@ def test_a_conflict_is_settled_by_choosing_the_body_that_stands(page, overview):
         assert digests == [body["digest"] for body in conflict["bodies"]]
 
 
+def in_conflict(*bodies):
+    told = [dict(zip(("digest", "type", "outcome", "recorded_at"), each, strict=True)) for each in bodies]
+    return {"site": "lisbon", "source": None, "event_id": "e-1", "bodies": told}
+
+
+@pytest.mark.parametrize(
+    ("other", "is_form"),
+    [
+        (("screening_result", "negative", "2025-01-02T03:04:05+00:00"), False),
+        (("screening_result", "negative", "2025-01-02T04:04:05+01:00"), False),
+        (("screening_result", "negative", "2025-01-02T03:04:06+00:00"), True),
+        (("screening_result", "positive", "2025-01-02T03:04:05+00:00"), True),
+        (("treatment_stopped", None, "2025-01-02T03:04:05+00:00"), True),
+    ],
+)
+def test_nobody_is_asked_to_choose_between_versions_that_look_the_same(pages, overview, other, is_form):
+    first = ("screening_result", "negative", "2025-01-02T03:04:05+00:00")
+    conflict = in_conflict(("a" * 64, *first), ("b" * 64, *other))
+    result = overview.result | {"open_conflicts": [conflict]}
+    part = shown(pages, dataclasses.replace(overview, result=result)).one(id="live-conflicts")
+    assert bool(list(part.all("form"))) == is_form
+    said = "These cannot be told apart here. Ask the hospital for a later version."
+    assert (said in part.text) == (not is_form)
+    labels = [each.text for each in part.all("label", class_="radio")]
+    assert len({label[:-8] for label in labels}) == (2 if is_form else 0)  # even without their digests
+
+
 def test_who_may_only_read_finds_no_form_that_writes(pages, overview):
     page = shown(pages, overview, may_write=False)
     assert not list(page.all("form", method="post"))
@@ -220,11 +247,53 @@ def test_long_lists_show_fifty_and_count_the_others(pages, overview):
     assert "The first 50 of 73 are here; 23 more are not shown." in part.text
 
 
-def test_empty_lists_explain_themselves(pages, overview):
-    quiet = overview.result | {"open_conflicts": [], "unplaced": {}, "unmapped": [], "listed": [], "conflicts": 0}
-    page = shown(pages, dataclasses.replace(overview, cases=(), holds=(), awaiting=(), result=quiet))
-    for part in ("live-cases", "live-awaiting", "live-holds", "live-conflicts"):
-        assert page.one(id=part).one("p", class_="empty").text.startswith("No ")
+@pytest.fixture(scope="module")
+def quiet(overview):
+    result = overview.result | {"open_conflicts": [], "unplaced": {}, "unmapped": [], "listed": [], "conflicts": 0}
+    return dataclasses.replace(overview, cases=(), holds=(), awaiting=(), result=result)
+
+
+def said_when_empty(page, part):
+    return page.one(id=part).one("p", class_="empty").text
+
+
+def test_an_empty_list_says_that_it_is_empty_and_reassures_nobody_beyond_that(pages, quiet):
+    page = shown(pages, dataclasses.replace(quiet, closed_cases=3))
+    assert said_when_empty(page, "live-cases") == "No case is open."
+    assert said_when_empty(page, "live-awaiting") == "No start awaits evidence."
+    assert said_when_empty(page, "live-holds") == "No order is on hold."
+    assert said_when_empty(page, "live-conflicts") == "No two versions of a message contradict each other."
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 start awaits evidence."), (2, "2 starts await evidence.")])
+def test_no_open_case_does_not_hide_the_starts_that_await_evidence(pages, quiet, overview, number, said):
+    page = shown(pages, dataclasses.replace(quiet, awaiting=overview.holds[:1] * number))
+    assert said_when_empty(page, "live-cases") == f"No case is open. {said}"
+
+
+@pytest.mark.parametrize(("kind", "is_said"), [("drug", True), ("term", False)])
+def test_no_open_case_does_not_hide_the_starts_of_unknown_drugs_that_get_no_answer(pages, quiet, kind, is_said):
+    unmapped = [{"kind": kind, "system": "local", "code": "x", "count": 1}]
+    page = shown(pages, dataclasses.replace(quiet, result=quiet.result | {"unmapped": unmapped}))
+    wanted = "Starts of drugs the policy does not know get no answer (see codes the policy does not know )."
+    assert (wanted in said_when_empty(page, "live-cases")) == is_said
+    assert page.one("details", id="unmapped")
+
+
+def test_orders_that_hold_are_said_not_to_be_started(page, overview):
+    tile = page.one("a", class_="tile warn", href="#holds").text
+    assert tile == f"{len(overview.holds)} orders on hold, not started"
+    assert page.one("h3", id="holds").text == "Orders on hold, not started"
+
+
+def test_an_order_that_could_not_be_judged_does_not_read_as_if_papers_were_missing(pages, overview):
+    failed = overview.holds[0] | {"decision": "unassessable", "findings": {}, "reasons": []}
+    part = shown(pages, dataclasses.replace(overview, holds=(failed, overview.holds[1]))).one(id="live-holds")
+    item = part.one("li", class_="item bad").text
+    assert "Unassessable" in item
+    assert "The program failed on this course." in item
+    assert "test to ask for" not in item
+    assert "1 of them could not be judged" in part.one("p", class_="hint").text
 
 
 def test_where_nothing_arrived_nothing_looks_like_all_clear(pages, nothing):
@@ -248,7 +317,30 @@ def test_the_banner_names_what_must_not_be_trusted(pages, overview):
 
 def test_there_is_no_banner_where_nothing_speaks_against_the_numbers(pages, overview):
     result = overview.result | {"unassessable": 0, "sites": {"version": 1, "sha256": "0" * 64}}
-    assert not list(shown(pages, dataclasses.replace(overview, result=result)).all("section", class_="banner"))
+    calm = dataclasses.replace(overview, result=result, approved_by="the safety board")
+    assert not list(shown(pages, calm).all("section", class_="banner"))
+
+
+def test_the_banner_says_that_nobody_approved_the_policy_in_force(page):
+    said = "Nobody has approved the policy in force: its values are examples to be confirmed; see jakwatch policy check"
+    assert said in page.one("section", class_="banner").text
+
+
+def test_the_banner_names_a_site_that_the_registry_does_not_know(pages, overview):
+    page = shown(pages, dataclasses.replace(overview, unregistered=("porto",)))
+    said = "porto: has messages in the log, but the registry does not know it: its messages are refused."
+    assert said in page.one("section", class_="banner").text
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_feed_heard_on_a_day_yet_to_come_is_neither_alive_nor_merely_silent(pages, overview, silent):
+    feed = FeedState("porto", "adverse_event", "2023-01-01", None, "2031-01-01", 14, silent, from_the_future=True)
+    page = shown(pages, dataclasses.replace(overview, feeds=(feed,)))
+    banner = page.one("section", class_="banner").text
+    said = "porto: adverse event was last heard on 2031-01-01, which is yet to come: a clock is wrong, and its rates "
+    assert said + "cannot be trusted." in banner
+    assert "silent for longer" not in banner
+    assert "heard on a day yet to come" in page.one(id="live-feeds").one("tr", class_="warn").text
 
 
 def test_without_a_registry_the_banner_says_so(page):
@@ -302,6 +394,89 @@ def test_an_answer_past_its_last_day_is_said_to_be_not_complete(pages, overview,
     }  # fmt: skip
     page = course(pages, overview, "lisbon", "c-1", [answer])
     assert ("Past its last day" in page.text) == is_past
+
+
+@pytest.mark.parametrize(
+    ("kind", "decision", "dose_on", "said"),
+    [
+        ("order", "hold", "2025-12-30", "Judged for the first dose of 2025-12-30; says nothing of a later dose."),
+        (
+            "order",
+            "screening_complete",
+            "2026-01-01",
+            "Judged for the first dose of 2026-01-01; says nothing of a later",
+        ),
+        ("order", "screening_complete", "2026-01-02", None),
+        ("order", "screening_complete", "2026-01-03", "Holds for a dose on or after 2026-01-03, not before."),
+        ("order", "hold", "2026-01-03", "Judged for a dose on 2026-01-03; says nothing of an earlier dose."),
+        ("order", "cancelled", "2026-01-03", None),
+        ("order", "screening_complete", None, None),
+        ("start", "compliant", "2025-12-30", None),
+    ],
+)
+def test_an_order_says_of_which_doses_its_answer_says_nothing(pages, overview, kind, decision, dose_on, said):
+    answer = overview.holds[0] | {
+        "site": "lisbon", "treatment_id": "c-1", "kind": kind, "decision": decision, "dose_on": dose_on,
+    }  # fmt: skip
+    page = course(pages, overview, "lisbon", "c-1", [answer])
+    reach = [each.text for each in page.all("p", class_="reach")]
+    assert [each[: len(said or "")] for each in reach] == ([said] if said else [])
+    assert "This answer stands through" in page.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "hepatitis B , waived for this course, signed"),
+        ({"ends_on": "2026-06-30"}, "hepatitis B , waived for this course until 2026-06-30, signed"),
+        (
+            {"treatment_id": None, "ends_on": "2026-06-30"},
+            "hepatitis B , waived for all courses of lisbon until 2026-06-30, signed",
+        ),
+    ],
+)
+def test_a_course_names_who_waived_what_for_it_when_and_why(pages, overview, changed, said):
+    found = CourseView([], [], [], [waiver(by="<Ana>", **changed)])
+    html = pages.course(overview, "lisbon", "c-1", found, may_write=False, said=None)
+    part = read(html).one("section", aria_labelledby="waived-title").text
+    assert f"{said} 2025-11-10 11:12 UTC by <Ana> (physician): known carrier" in part
+
+
+def test_a_course_without_waivers_does_not_speak_of_any(pages, overview):
+    assert "waived" not in course(pages, overview, "lisbon", "c-1", []).one("main").text
+
+
+def test_a_start_on_a_held_order_is_not_said_to_have_been_answered_hold_at_the_time():
+    assert words.KINDS["started_on_hold"] == "Its order, judged on the day of the dose, would have been held"
+
+
+def test_the_lost_are_said_to_count_through_the_days_of_grace(pages, overview):
+    page = shown(pages, dataclasses.replace(overview, result=overview.result | {"lost_to_follow_up": 4}))
+    said = "4 patients lost to follow-up: their time ends with the policy's days of grace after their last contact"
+    assert said in page.one("ul", class_="tally").text
+
+
+def test_the_rates_say_that_reports_are_taken_as_complete_and_how_to_read_few_and_no_events(page, overview):
+    rates = page.one("figure", class_="rates")
+    assert f"Reports are taken as complete to {overview.result['complete_to']};" in rates.text
+    legend = [each.text for each in rates.one("ul", class_="legend").all("li")]
+    assert "fewer than 3 events: read the limits" in legend
+    assert "no event; the mark is the upper limit" in legend
+
+
+def test_the_feeds_say_how_far_a_silent_one_counts(page):
+    said = "A silent feed counts through the silent days the registry allows, then stops."
+    assert said in page.one(id="live-feeds").text
+
+
+def test_two_days_in_the_header_that_are_one_are_said_once(pages, overview):
+    apart = shown(pages, overview).one(id="live-fresh").text
+    assert f"Rates as of {overview.result['as_of']} Reports taken as complete to" in apart
+    day = {"as_of": "2025-11-16", "complete_to": "2025-11-16"}
+    once = shown(pages, dataclasses.replace(overview, result=overview.result | day)).one(id="live-fresh").text
+    assert "Today 2026-01-02 Rates to 2025-11-16 (reports are taken as complete to then)" in once
+    assert "Rates as of" not in once
+    assert once.count("2025-11-16") == 1
 
 
 @pytest.mark.parametrize("word", ["released", ""])

@@ -162,14 +162,14 @@ DECISION = Decision(
 
 def test_an_answer_read_from_its_record_is_written_alike() -> None:
     """By its bytes a keeper knows, also after a restart, whether the site would be told anything new."""
-    answer = records.answer_of("lisbon", DECISION, RECEIVED, {"violation": "2026-01-01T00:00:00.000001Z"})
+    answer = records.answer_of("lisbon", DECISION, {"violation": "2026-01-01T00:00:00.000001Z"}, RECEIVED, 0)
     written = records.write_answer(answer)
     assert records.write_answer(records.read_answer(written)) == written
 
 
 def test_an_answer_is_what_the_published_model_says() -> None:
     for answer in (
-        records.answer_of("lisbon", DECISION, RECEIVED, {"violation": "2026-01-01T00:00:00.000001Z"}),
+        records.answer_of("lisbon", DECISION, {"violation": "2026-01-01T00:00:00.000001Z"}, RECEIVED, 0),
         records.withdrawn("lisbon", ("t1", "order"), RECEIVED),
     ):
         PublishedAnswer.model_validate_json(records.write_answer(answer))
