@@ -162,7 +162,8 @@ class Keeper:
     def is_started(self, treatment_id: str) -> bool:
         """Whether the site was told anything of a start that answers to this order, under its id or naming it."""
         ledger = self.state.ledger
-        facts = (fact for member in ledger.claimants(treatment_id) for fact in ledger.facts(member))
+        people = ledger.people(ledger.claimants(treatment_id))
+        facts = (fact for members in people for member in members for fact in ledger.facts(member))
         starts = {
             each.treatment_id
             for each in facts

@@ -108,13 +108,14 @@ class Machine:
             if not isinstance(action, act.ActionEnvelope):
                 raise LogUnusableError(f"{self.log.path} holds an action this version cannot read.")
             self._remember(action)
-        check_versions(self.log, self.rules.policies, self.rules.registry, self.today_everywhere())
+        versions = check_versions(self.log, self.rules.policies, self.rules.registry, self.today_everywhere())
         registered = self.rules.registry.names if self.rules.registry else ()
         sites = self.log.sites()
         self._stamp = max([self._stamp, *(self.log.tally(site).last_received or 0 for site in sites)])
         for site in sorted({*sites, *registered}):
             keeper = self._load(site)
             told(site, keeper.tally.received)
+        self.log.note("versions", versions)  # last: what is refused was never in force
 
     # Time
 

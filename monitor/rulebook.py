@@ -7,8 +7,9 @@ every patient of the past named anew, without a word.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from monitor.core.days import local_day
 from monitor.core.policy import PolicyDocument
 from monitor.core.registry import Registry
 from monitor.log import LogUnusableError
@@ -18,7 +19,7 @@ Versions = dict[str, tuple[str, int]]
 """Version -> (hash of what it says, first day in force)."""
 
 
-def check_versions(log: SqliteLog, policies: Sequence[PolicyDocument], registry: Registry | None, today: int) -> None:
+def check_versions(log: SqliteLog, policies: Sequence[PolicyDocument], registry: Registry | None, today: int) -> str:
     """Raise LogUnusableError if a version that was in force is not given, or says something else; note the new ones.
 
     A log that holds nothing yet may be begun with any.
@@ -37,7 +38,14 @@ def check_versions(log: SqliteLog, policies: Sequence[PolicyDocument], registry:
         for version, (sha256, begins) in versions.items():
             if begins <= today:
                 _check(what, version, sha256, given[what].get(version))
-    log.note("versions", json.dumps({what: known.get(what, {}) | versions for what, versions in given.items()}))
+    received = max((log.tally(site).last_received or 0 for site in log.sites()), default=0)
+    for version, (_, begins) in given["policy"].items():
+        if known.get("policy") and version not in known["policy"] and begins < local_day(received, None):
+            raise LogUnusableError(
+                f"version {version} of the policy begins before the day to which was judged already: a new version "
+                "judges nobody anew. Let it begin later."
+            )
+    return json.dumps(given)  # of what was in force all is given; what never was may be taken back
 
 
 def _check(what: str, version: str, sha256: str, given: tuple[str, int] | None) -> None:
@@ -61,11 +69,19 @@ def check_id_rules(log: SqliteLog, site: str, registry: Registry | None) -> None
     """
     rules = registry.id_rules(site) if registry else [(0, False, False)]
     known, last = log.meta(f"id_rules {site}"), log.tally(site).last_recorded
-    used = [list(each) for each in rules if last is not None and each[0] <= last]
-    if known is not None and [each for each in json.loads(known) if last is not None and each[0] <= last] != used:
+    if known is not None and _turns(json.loads(known), last) != _turns(rules, last):
         raise LogUnusableError(
             f"the id rules of {site} changed for what was taken in already. Put the registry back, or give the new "
             "rules in a version that begins later."
         )
     if json.dumps(rules) != known:
         log.note(f"id_rules {site}", json.dumps(rules))
+
+
+def _turns(rules: Iterable[Sequence[int]], last: int | None) -> list[list[int]]:
+    """The rules that have begun by an instant; a version that repeats those before it changes nothing."""
+    found: list[list[int]] = []
+    for begins, *rule in rules:
+        if last is not None and begins <= last and (not found or found[-1][1:] != rule):
+            found.append([begins, *rule])
+    return found

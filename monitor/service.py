@@ -82,7 +82,8 @@ def _only_one(data: Path) -> Iterator[None]:
 
 async def _serve(settings: Settings, told: Callable[[str], None], life: Life | None) -> None:
     stop = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signs = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    for sign in signs if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else signs[:2]:  # as nohup asks
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     machine = _machine(settings)
     writer, view = Writer(machine), View(machine)

@@ -49,6 +49,7 @@ class SqliteLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._inode: int | None = None  # not yet opened
         if not path.exists() and path.with_name(f"{path.name}-wal").exists():  # SQLite would throw it away
             raise LogUnusableError(f"{path} is missing, but its -wal is there. {_DO}")
         with self._usable():
@@ -95,13 +96,15 @@ class SqliteLog:
     def is_there(self) -> bool:
         """Whether the file still stands under its name: a removed one takes everything, and all of it is lost."""
         try:
-            return self.path.stat().st_ino == self._inode
+            return self._inode in (None, self.path.stat().st_ino)
         except OSError:
             return False
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing; what the disk refuses becomes `LogFullError`."""
+        if not self.is_there():
+            raise LogFullError("the file of the log is gone")
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield

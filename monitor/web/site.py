@@ -48,7 +48,8 @@ class Site:
     async def _overview(
         self, query: Mapping[str, str], said: Said | None, status: int = 200, *, may_write: bool = True
     ) -> web.Response:
-        overview = await self.writer.look(self.view.overview, lambda: self.view.last)
+        older = self.view.last if said is None else None  # whoever just did something is shown what it came to
+        overview = await self.writer.look(self.view.overview, lambda: older)
         choice = Choice.from_query(query, overview.result)
         return _html(self.pages.overview(overview, choice=choice, may_write=may_write, said=said), status)
 

@@ -115,7 +115,8 @@ class Reader:
     def _environment(self) -> dict[str, str]:
         """The project's program first; nothing of what is asked of it goes through anybody's proxy."""
         path = f"{self.folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        return os.environ | {"PATH": path, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
+        mine = {"PATH": path, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
+        return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")} | mine
 
 
 @contextmanager

@@ -199,6 +199,19 @@ def test_a_version_that_was_in_force_is_neither_changed_nor_left_out(tmp_path: P
     one.machine.log.close()
 
 
+def test_a_version_that_would_judge_the_past_anew_is_refused_and_leaves_no_note(tmp_path: Path) -> None:
+    first, back_dated = policy_document("as it stands"), policy_document("as it stands")
+    back_dated["policy"] |= {"version": 2, "effective_from": date(2025, 3, 1)}
+    policies = tuple(PolicyDocument.model_validate(each) for each in (first, back_dated))
+    one = OneMachine(tmp_path, policies[:1], None, EVENING)
+    one.take(lines(start()))
+    again = Machine(one.machine.log, Rules(policies, None, one.rules.key), lambda: EVENING, lambda _: None)
+    with pytest.raises(LogUnusableError):
+        again.open()
+    one.reopen()  # with the first alone, as before
+    one.machine.log.close()
+
+
 def test_other_id_rules_for_what_was_taken_in_are_refused(tmp_path: Path) -> None:
     one = OneMachine(tmp_path, POLICY, None, EVENING)
     one.take(lines(start()))
