@@ -104,7 +104,7 @@ CASES_OLDEST = Metric(
     "Since when the oldest open case has been one; absent without any.", (SITE, CASE_KIND),
 )  # fmt: skip
 CASES_CLOSED = Metric("jakwatch_cases_closed", "cases", "Cases that a person closed and that did not reopen.")
-HOLDS = Metric("jakwatch_orders_on_hold", "orders", "Orders whose answer is hold.", (SITE,))
+HOLDS = Metric("jakwatch_orders_on_hold", "orders", "Orders not started whose answer is hold or unassessable.", (SITE,))
 FINDINGS = Metric(
     "jakwatch_open_findings", "findings",
     "Findings behind orders on hold (kind order) and starts with an open case (kind start).",
