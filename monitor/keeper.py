@@ -17,7 +17,8 @@ import msgspec
 from monitor import records
 from monitor.core import facts as f
 from monitor.core.batch import News, Signs, Taken
-from monitor.core.cases import cases_of
+from monitor.core.cases import cases_of, is_same_case
+from monitor.core.days import day_of
 from monitor.core.decision import Decision, one_row_a_course
 from monitor.core.decode import Rejection
 from monitor.core.given import Judgement, Settlement
@@ -221,13 +222,13 @@ class Keeper:
         return not decision.historical and (said is None or said.decision != decision.decision)
 
     def _cases(self, decision: Decision, at: int) -> dict[str, str]:
-        """Since when it has been each kind of case; another first dose of the course is a new case."""
+        """Since when it has been each kind of case."""
         kinds = cases_of(decision)
         if not kinds:
             return {}
         before = self.open.get((decision.treatment_id, decision.kind))
-        is_same = before is not None and before.dose_on == records.day_text(decision.day)
-        known = before.cases if before is not None and is_same and not _newly_positive(decision, before) else {}
+        goes_on = before is not None and is_same_case(decision, *_judged(before))
+        known = before.cases if before is not None and goes_on else {}
         return {kind: known.get(kind) or records.instant_text(at) for kind in kinds}
 
     def _stand(self, answers: dict[Course, Answer]) -> None:
@@ -270,10 +271,10 @@ def _decided(decisions: Iterable[Decision]) -> set[Course]:
     return {(decision.treatment_id, decision.kind) for decision in decisions}
 
 
-def _newly_positive(decision: Decision, before: Answer) -> bool:
-    """Whether an infection turned out positive since: whoever closed the case closed another one."""
-    known = {name for name, found in before.findings.items() if found["finding"] == "positive"}
-    return any(found.finding == "positive" and name not in known for name, found in decision.findings.items())
+def _judged(before: Answer) -> tuple[int, list[str]]:
+    """The day of the dose that an answer to a start judged, and what it found positive."""
+    positive = [name for name, found in before.findings.items() if found["finding"] == "positive"]
+    return 0 if before.dose_on is None else day_of(before.dose_on), positive
 
 
 def _courses_of(taken: Taken) -> set[str]:

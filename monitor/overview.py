@@ -74,4 +74,3 @@ class Overview:
     feeds: tuple[FeedState, ...]
     sites: tuple[SiteActivity, ...]
     approved_by: str | None = None  # who approved the policy in force; None: nobody
-    unregistered: tuple[str, ...] = ()  # sites with messages in the log that the registry does not know

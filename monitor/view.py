@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from monitor.core import facts as f
 from monitor.core.days import iso
 from monitor.core.decision import one_row_a_course
+from monitor.core.feeds import feeds_of
 from monitor.core.ledger import SITE
 from monitor.core.rates import Rates
 from monitor.keeper import Keeper
@@ -176,22 +176,14 @@ def as_json(answer: Answer) -> dict[str, Any]:
 
 
 def _feeds(keeper: Keeper, today: int) -> Iterator[FeedState]:
-    """How each registered feed of a site does: from what its messages say of themselves and of it."""
-    entry, state = keeper.state.entry, keeper.state
-    vouched: dict[str, int] = {}
-    for fact in state.ledger.facts(SITE):
-        if isinstance(fact, f.FeedStatus):
-            vouched[fact.feed] = max(fact.complete_through, vouched.get(fact.feed, 0))
-    for name, feed in sorted(entry.feeds.items()) if entry else ():
-        recorded = state.signs.heard.get(name)
-        heard = max(vouched.get(name, 0), 0 if recorded is None else state.days.day(recorded))
+    for each in feeds_of(keeper.state, today):
         yield FeedState(
             site=keeper.site,
-            feed=name,
-            complete_from=feed.from_.isoformat(),
-            complete_through=iso(vouched[name]) if name in vouched else None,
-            last_heard=iso(heard) if heard else None,
-            silent_after_days=feed.silent_after_days,
-            silent=today > max(heard, feed.from_.toordinal() - 1) + feed.silent_after_days or heard > today + 1,
-            from_the_future=heard > today + 1,
+            feed=each.name,
+            complete_from=each.feed.from_.isoformat(),
+            complete_through=None if each.vouched is None else iso(each.vouched),
+            last_heard=None if each.heard is None else iso(each.heard),
+            silent_after_days=each.feed.silent_after_days,
+            silent=each.is_silent,
+            from_the_future=each.is_from_the_future,
         )

@@ -26,10 +26,7 @@ ORDER, BULK, READ, TICK = 0.0, 0.2, 0.3, 1.0
 HTTP = "http"
 TOGETHER = 1_000  # messages of one transaction, at most (more only where one request brings more)
 WAITING = 20_000  # messages that may wait; then it is better to say so than to let everybody wait
-
 LOOKING = 200  # looks that may wait, likewise; whoever asked may be long gone
-
-
 LOOK_SECONDS = 2.0  # from when on an older look will do
 
 

@@ -183,10 +183,6 @@ def warnings_of(overview: Overview) -> list[str]:
     if not overview.sites:
         found.append("Nothing has been received yet: that the lists below are empty does not mean all clear.")
     found += [
-        f"{site}: has messages in the log, but the registry does not know it: its messages are refused."
-        for site in overview.unregistered
-    ]
-    found += [
         f"{feed.site}: {words.spelt(feed.feed)} was last heard on {feed.last_heard}, which is yet to come: "
         "a clock is wrong, and its rates cannot be trusted."
         for feed in overview.feeds

@@ -78,7 +78,6 @@ def overview():
         overview,
         holds=(long, failed, *overview.holds),
         feeds=(*overview.feeds, silent, future),
-        unregistered=("x" * 40,),
         result=overview.result | {"open_conflicts": conflicts},
     )
 

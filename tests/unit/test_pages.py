@@ -290,12 +290,6 @@ def test_the_banner_says_that_nobody_approved_the_policy_in_force(page):
     assert said in page.one("section", class_="banner").text
 
 
-def test_the_banner_names_a_site_that_the_registry_does_not_know(pages, overview):
-    page = shown(pages, dataclasses.replace(overview, unregistered=("porto",)))
-    said = "porto: has messages in the log, but the registry does not know it: its messages are refused."
-    assert said in page.one("section", class_="banner").text
-
-
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_feed_heard_on_a_day_yet_to_come_is_neither_alive_nor_merely_silent(pages, overview, silent):
     feed = FeedState("porto", "adverse_event", "2023-01-01", None, "2031-01-01", 14, silent, from_the_future=True)
