@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from benchmarks import messages
-from benchmarks.harness import Case, Measure, Measurement, Setting, fresh
-from benchmarks.replay import prepare_replay, read
+from benchmarks.harness import Case, Measure, Measurement, Setting
+from benchmarks.replay import against_replay, read
 from benchmarks.server import Server, post
-from benchmarks.table import Goal, Report, Row
-from monitor.policyfile import default_policy_path
+from benchmarks.table import Goal, Report
 
 TOGETHER = 1_000
 GOAL = Goal("at least 0.5 x replay", at_least=0.5)
-REPLAY = "replay"
 
 
 def run(setting: Setting) -> Report:
     """Lines in the order of their arrival: hardly any two of a request are of one patient, the dearest case."""
     count = setting.size(50_000, quick=2_000)
-    path = setting.folder / "bulk.jsonl"
-    messages.write(path, count)
-    file = {"path": str(path)}
-    cases = [
-        Case(REPLAY, prepare_replay, file | {"policy": str(default_policy_path())}),
-        Case("bulk HTTP", prepare_bulk, file | {"folder": str(setting.folder)}),
-    ]
-    found = fresh(cases, setting)
-    rows = []
-    for case in cases:
-        seconds = [each["cpu"] for each in found[case.name]]
-        against = [one["cpu"] / own for one, own in zip(found[REPLAY], seconds, strict=True)]
-        is_ours = case.name != REPLAY
-        rates = [count / each for each in seconds]
-        rows.append(Row(case.name, "lines/CPU-s", rates, against if is_ours else (), GOAL if is_ours else None))
+    rows = against_replay(setting, "bulk.jsonl", count, Case("bulk HTTP", prepare_bulk, {}), GOAL)
     note = f"CPU of the whole server process, {TOGETHER:,} lines a request, synchronous=FULL, one request after another"
     return Report(f"bulk: {count:,} lines of one site", rows, [note])
 

@@ -39,6 +39,18 @@ def run(setting: Setting) -> Report:
     return Report(f"replay: {count:,} lines of one site", rows, [_sizes(found)])
 
 
+def against_replay(setting: Setting, name: str, count: int, other: Case, goal: Goal) -> list[Row]:
+    """Lines per CPU-second of replay and of another way with the same lines, written to `name` in the run's folder."""
+    path = setting.folder / name
+    messages.write(path, count)
+    replayed = Case("replay", prepare_replay, {"path": str(path), "policy": str(default_policy_path())})
+    cases = [replayed, other._replace(options=other.options | {"path": str(path), "folder": str(setting.folder)})]
+    found = {case: [each["cpu"] for each in measured] for case, measured in fresh(cases, setting).items()}
+    ratios = [one / own for one, own in zip(found[replayed.name], found[other.name], strict=True)]
+    theirs, ours = ([count / each for each in found[case.name]] for case in cases)
+    return [Row(replayed.name, "lines/CPU-s", theirs), Row(other.name, "lines/CPU-s", ours, ratios, goal)]
+
+
 def _sizes(found: dict[str, list[dict[str, float]]]) -> str:
     sizes = [f"{name}: {each[0]['rows']:,.0f} rate rows" for name, each in found.items() if "rows" in each[0]]
     return "; ".join(sizes)

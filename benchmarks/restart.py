@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import messages
-from benchmarks.harness import Case, Measure, Setting, fresh, timed
-from benchmarks.replay import prepare_replay, read
+from benchmarks.harness import Case, Measure, Setting, timed
+from benchmarks.replay import against_replay, read
 from benchmarks.server import SITE
-from benchmarks.table import Goal, Report, Row
+from benchmarks.table import Goal, Report
 from monitor.keeper import Origin
 from monitor.log.sqlite import SqliteLog
 from monitor.machine import Machine, Rules
@@ -19,27 +18,12 @@ from monitor.view import View
 
 TOGETHER = 5_000
 GOAL = Goal("at least 0.3 x replay", at_least=0.3)
-REPLAY = "replay"
 
 
 def run(setting: Setting) -> Report:
     """Both end with decisions and rates in memory."""
     count = setting.size(50_000, quick=2_000)
-    path = setting.folder / "restart.jsonl"
-    messages.write(path, count)
-    file = {"path": str(path)}
-    cases = [
-        Case(REPLAY, prepare_replay, file | {"policy": str(default_policy_path())}),
-        Case("restart", prepare_restart, file | {"folder": str(setting.folder)}),
-    ]
-    found = fresh(cases, setting)
-    rows = []
-    for case in cases:
-        seconds = [each["cpu"] for each in found[case.name]]
-        against = [one["cpu"] / own for one, own in zip(found[REPLAY], seconds, strict=True)]
-        is_ours = case.name != REPLAY
-        rates = [count / each for each in seconds]
-        rows.append(Row(case.name, "lines/CPU-s", rates, against if is_ours else (), GOAL if is_ours else None))
+    rows = against_replay(setting, "restart.jsonl", count, Case("restart", prepare_restart, {}), GOAL)
     return Report(f"restart: {count:,} lines of one site in an SQLite log", rows)
 
 

@@ -20,15 +20,13 @@ _OWN_SERIES = 2  # the budget and what it left out
 
 
 class Exposition:
-    """Overviews to text; what did not change since the last scrape is kept. Threads may share one."""
+    """Overviews to text; rates that did not change since the last scrape are kept. Threads may share one."""
 
     def __init__(self, budget: int = SERIES_BUDGET) -> None:
         """`budget`: the most series beside those of the process; only rates are ever left out for it."""
         self._budget = budget
         self._rates = RateText()
         self._process = _process_metrics()
-        self._shown: Overview | None = None
-        self._text = b""
         self._lock = Lock()
 
     def render(self, overview: Overview) -> bytes:
@@ -36,10 +34,7 @@ class Exposition:
         from prometheus_client import generate_latest  # noqa: PLC0415 - see _process_metrics
 
         with self._lock:
-            if overview is not self._shown:
-                self._text = self._written(overview)
-                self._shown = overview
-            text = self._text
+            text = self._written(overview)
         return text + generate_latest(self._process)
 
     def _written(self, overview: Overview) -> bytes:

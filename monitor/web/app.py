@@ -33,7 +33,6 @@ class Application:
         self.health = health
         self.pages = Pages()
         self.exposition = Exposition()
-        self._rendering = asyncio.Lock()
         self.guard = Guard(tokens, health, self._told, limits or Limits())
         self.api = Api(writer, view, self.guard)
         self.site = Site(writer, view, self.guard, self.api, self.pages)
@@ -69,10 +68,7 @@ class Application:
 
     async def get_metrics(self, _: web.Request) -> web.Response:
         overview = await self.writer.look(self.view.overview, lambda: self.view.last)
-        async with (
-            self._rendering
-        ):  # in a thread, so that a scrape holds up nobody; one at a time, it remembers the last
-            text = await asyncio.to_thread(self.exposition.render, overview)
+        text = await asyncio.to_thread(self.exposition.render, overview)  # so that a scrape holds up nobody
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def get_healthz(self, _: web.Request) -> web.Response:
