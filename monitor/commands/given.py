@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,18 @@ from monitor.problems import PolicyError
 from schemas.parts import SITE_PATTERN
 
 _DAY = re.compile("[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}")  # of the years a message may have been recorded in
+
+
+def rules_options(without_registry: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options `--policy` and `--sites` of a command, and what holds where no registry is given."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        policies = "A policy; several versions may stand side by side. Default: the built-in one."
+        sites = f"The site registry. Without one {without_registry}"
+        command = click.option("--sites", "registries", multiple=True, metavar="FILE", help=sites)(command)
+        return click.option("--policy", "policies", multiple=True, metavar="FILE", help=policies)(command)
+
+    return add
 
 
 @contextmanager

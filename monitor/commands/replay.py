@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor import faults
-from monitor.commands.given import given_day, given_key, given_site, what_a_person_can_mend
+from monitor.commands.given import given_day, given_key, given_site, rules_options, what_a_person_can_mend
 from monitor.core.days import instant
 from monitor.files import FileProblem, read_lines, read_registry, total_bytes
 
@@ -32,20 +32,7 @@ Examples:
   zcat 2026-*.jsonl.gz | jakwatch replay - --sites sites.yaml --as-of 2026-06-30 > june.json"""
 )
 @click.argument("files", nargs=-1, required=True)
-@click.option(
-    "--policy",
-    "policies",
-    multiple=True,
-    metavar="FILE",
-    help="A policy; several versions may stand side by side. Default: the built-in one.",
-)
-@click.option(
-    "--sites",
-    "registries",
-    multiple=True,
-    metavar="FILE",
-    help="The site registry. Without one all time counts as observed, in UTC.",
-)
+@rules_options("all time counts as observed, in UTC.")
 @click.option(
     "--actions",
     "actions",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor import faults
-from monitor.commands.given import what_a_person_can_mend
+from monitor.commands.given import rules_options, what_a_person_can_mend
 
 if TYPE_CHECKING:
     import ssl
@@ -39,20 +39,7 @@ Examples:
     show_default=True,
     help="Folder of the log and the pseudonym key; made where there is none.",
 )
-@click.option(
-    "--policy",
-    "policies",
-    multiple=True,
-    metavar="FILE",
-    help="A policy; several versions may stand side by side. Default: the built-in one.",
-)
-@click.option(
-    "--sites",
-    "registries",
-    multiple=True,
-    metavar="FILE",
-    help="The site registry. Without one every site is taken, in UTC, and all time counts as observed.",
-)
+@rules_options("every site is taken, in UTC, and all time counts as observed.")
 @click.option(
     "--inbox",
     type=click.Path(file_okay=False, path_type=Path),
