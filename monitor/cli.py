@@ -4,7 +4,6 @@ A subcommand is imported when it is called: `--help` stays fast, and what one co
 """
 
 import contextlib
-import enum
 import errno
 import importlib
 import io
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from monitor import __version__, faults
+from monitor.exitcodes import ExitCode
 
 COMMANDS = {
     "replay": ("monitor.commands.replay", "Decisions and rates of files of messages: what the live service would say."),
@@ -26,19 +26,6 @@ COMMANDS = {
     "import": ("monitor.commands.import_", "Turn trial data (SDTM) into messages."),
     "demo": ("monitor.commands.demo", "The live service in invented hospitals, with two known cases."),
 }
-
-
-class ExitCode(enum.IntEnum):
-    """How a command ended; the last two are what a shell says of a process ended by SIGINT or SIGPIPE."""
-
-    DONE = 0
-    FINDINGS = 1
-    WRONG_USE = 2
-    SERVICE_MISSING = 69
-    BUG = 70
-    STOPPED_TO_BE_RESTARTED = 75
-    INTERRUPTED = 130
-    READER_GONE = 141
 
 
 EPILOG = """\b

@@ -18,13 +18,14 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
 from monitor import faults
+from monitor.exitcodes import ExitCode
 from monitor.replay import Question, Replayer, quiet_memory
 from monitor.result import Share, result_of
 
 _SITE = re.compile(rb'"site"\s*:\s*"([a-z0-9][a-z0-9-]{0,39})"')
 _NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
 _LINES_AT_ONCE, _BYTES_AT_ONCE = 2_000, 1 << 20
-_FAILED = 70  # how a worker ends that has told of a bug
+_FAILED = ExitCode.BUG  # how a worker ends that has told of a bug
 _PATIENCE = 2  # seconds for an idle worker to see that nothing more comes
 
 

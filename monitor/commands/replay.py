@@ -15,13 +15,13 @@ import click
 from monitor import faults
 from monitor.commands.given import given_day, given_key, given_site, rules_options, what_a_person_can_mend
 from monitor.core.days import instant
+from monitor.exitcodes import ExitCode
 from monitor.files import FileProblem, read_lines, read_registry, total_bytes
 
 if TYPE_CHECKING:
     from monitor.replay import Question
 
 FORMATS = ("json", "csv", "table")
-SERVICE_MISSING, BUG = 69, 70
 _WORTH_A_BAR = 5_000_000  # bytes
 
 
@@ -117,7 +117,7 @@ def _replayed(files: tuple[str, ...], question: Question, jobs: int) -> dict[str
             return replay_in_processes(lines, question, jobs)
         except WorkerLost as lost:
             click.echo(f"jakwatch: {lost}", err=True)
-            raise click.exceptions.Exit(BUG if lost.by_bug else SERVICE_MISSING) from None
+            raise click.exceptions.Exit(ExitCode.BUG if lost.by_bug else ExitCode.SERVICE_MISSING) from None
 
 
 def _print(result: dict[str, Any], form: str, rows: str) -> None:

@@ -11,6 +11,7 @@ import click
 
 from monitor import faults
 from monitor.commands.given import rules_options, what_a_person_can_mend
+from monitor.exitcodes import ExitCode
 
 if TYPE_CHECKING:
     import ssl
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from monitor.service import Life, Settings
     from monitor.web.guard import Tokens
 
-SERVICE_MISSING = 69
 DEFAULT_PORT = 8321
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -101,7 +101,7 @@ def served(settings: Settings, told: Callable[[str], None], life: Life | None = 
         serve(settings, told, life)
     except (CannotListenError, InUseError, KeyProblem, LogUnusableError, LogFullError) as problem:
         click.echo(f"jakwatch: {problem}", err=True)
-        raise click.exceptions.Exit(SERVICE_MISSING) from None
+        raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None
 
 
 def _log_to_stderr() -> None:

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from monitor import __version__, faults
-from monitor.cli import COMMANDS, ExitCode, Program, main
+from monitor.cli import COMMANDS, Program, main
+from monitor.exitcodes import ExitCode
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRET = "MRN-4711-ZÄHLER"  # noqa: S105 - the patient's number that no output may show

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from monitor.cli import ExitCode, main
+from monitor.cli import main
+from monitor.exitcodes import ExitCode
 from tests.integration.live import PROJECT, Live
 
 WITHIN = 60.0
