@@ -11,9 +11,10 @@ from benchmarks.server import SITE
 from benchmarks.table import Goal, Report
 from monitor.keeper import Origin
 from monitor.log.sqlite import SqliteLog
-from monitor.machine import Machine, Rules
+from monitor.machine import Machine
 from monitor.policyfile import default_policy_path, load_policies
 from monitor.replay import quiet_memory
+from monitor.sites import Rules
 from monitor.view import View
 
 TOGETHER = 5_000

@@ -21,8 +21,8 @@ from pathlib import Path
 from monitor.files import FileProblem, read_lines
 from monitor.keeper import Origin
 from monitor.log import LogFullError
-from monitor.machine import UnknownSiteError
 from monitor.records import Rejected
+from monitor.sites import UnknownSiteError
 from monitor.writer import BusyError, Writer
 
 LINES = 1_000  # of a transaction

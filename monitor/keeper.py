@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,6 +65,8 @@ class Origin(NamedTuple):
     channel: str
     places: Sequence[int]  # of each message: line of the file, offset of the topic
     next: int | None = None  # place to go on from, in a channel that is read once in order
+    received: Sequence[int] | None = None  # when each arrived, where that was not now
+    most_kept: int = MAX_BYTES + 1  # bytes of what is rejected
 
 
 class _Said(NamedTuple):
@@ -88,19 +91,28 @@ class Keeper:
 
     def load(self, log: SiteLog, judgement: Judgement, at: int, as_of: int) -> Draft:
         """Become what the log says; returns what must be mended of the answers, mostly nothing."""
-        try:
-            for record in log.facts(self.site):
-                self.state.restore(records.read_fact(record))
-            self.tally = log.tally(self.site)
-            self.position = log.position(self.site)
-            self._stand({course: records.read_answer(record) for course, record in log.answers(self.site)})
-        except (ValueError, msgspec.MsgspecError) as damage:  # their texts name fields, never a value
-            raise LogUnusableError(
-                f"the log of {self.site} holds what this version cannot read ({damage}). "
-                "Use the newest version; if that cannot read it either, put back the copy you trust."
-            ) from None
-        self.state.signs = Signs(self.tally.taken, self.tally.last_recorded, dict(self.tally.heard))
+        self.restore(log.facts(self.site))
+        self.resume(log.tally(self.site), log.position(self.site), log.answers(self.site))
         return self.judge_all(judgement, at, as_of)
+
+    def restore(self, facts: Iterable[bytes]) -> None:
+        """Take in facts that were kept earlier; nothing is judged yet."""
+        try:
+            with _readable(self.site):
+                for record in facts:
+                    self.state.restore(records.read_fact(record))
+        finally:
+            del facts  # an error's traceback would keep open what reads the log
+
+    def resume(self, tally: Tally, position: dict[str, int], answers: Iterable[tuple[Course, bytes]]) -> None:
+        """Stand where the log stands."""
+        self.tally, self.position = tally, position
+        self.state.signs = Signs(tally.taken, tally.last_recorded, dict(tally.heard))
+        try:
+            with _readable(self.site):
+                self._stand({course: records.read_answer(record) for course, record in answers})
+        finally:
+            del answers  # likewise
 
     def judge_all(self, judgement: Judgement, at: int, as_of: int) -> Draft:
         """Judge everybody anew, by these policies."""
@@ -115,19 +127,24 @@ class Keeper:
         answers = self._changes(taken.decisions, self._gone(taken, as_of), at, as_of)
         outcomes = _outcomes(taken, len(messages), self.state.unmapped)
         refused = [
-            Rejected(messages[place][: MAX_BYTES + 1], origin.channel, origin.places[place], *why)
+            Rejected(messages[place][: origin.most_kept], origin.channel, origin.places[place], *why)
             for place, why in taken.rejections
         ]
         transaction = Transaction(
             site=self.site,
-            tally=self._tally(taken, len(messages), at),
-            facts=[records.fact_record(self.site, messages[each.place], *_patients(each), at) for each in taken.facts],
+            tally=self._tally(taken, len(messages), max(origin.received, default=at) if origin.received else at),
+            facts=[self._fact(each, messages[each.place], origin, at) for each in taken.facts],
+            news=taken.facts,
             answers={course: records.write_answer(answer) for course, answer in answers.items()},
             rejections=refused,
             position={} if origin.next is None else {origin.channel: origin.next},
             at=at,
         )
         return Draft(transaction, taken, answers, outcomes)
+
+    def _fact(self, each: News, message: bytes, origin: Origin, at: int) -> bytes:
+        received = at if origin.received is None else origin.received[each.place]
+        return records.fact_record(self.site, message, *_patients(each), received)
 
     def reassess(self, treatment_ids: Iterable[str], at: int, as_of: int) -> Draft:
         """What time, or a waiver, changes of some courses."""
@@ -256,6 +273,18 @@ class Keeper:
             last_recorded=after.last_recorded,
             heard=after.heard,
         )
+
+
+@contextmanager
+def _readable(site: str) -> Iterator[None]:
+    """A record that is damaged, or of a later version, is said to be so; the texts name fields, never a value."""
+    try:
+        yield
+    except (ValueError, msgspec.MsgspecError) as damage:
+        raise LogUnusableError(
+            f"the log of {site} holds what this version cannot read ({damage}). "
+            "Use the newest version; if that cannot read it either, put back the copy you trust."
+        ) from None
 
 
 def _content(answer: Answer) -> int:

@@ -6,6 +6,7 @@ every patient of the past named anew, without a word.
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Iterable, Sequence
 
@@ -13,16 +14,32 @@ from monitor.core.days import local_day
 from monitor.core.policy import PolicyDocument
 from monitor.core.registry import Registry
 from monitor.log import LogUnusableError
-from monitor.log.sqlite import SqliteLog
 
 Versions = dict[str, tuple[str, int]]
 """Version -> (hash of what it says, first day in force)."""
 
 
-def check_versions(log: SqliteLog, policies: Sequence[PolicyDocument], registry: Registry | None, today: int) -> str:
-    """Raise LogUnusableError if a version that was in force is not given, or says something else; note the new ones.
+def check_key(known: str | None, key: bytes, where: str) -> str:
+    """The fingerprint of a pseudonym key, if it is the one that a log knows already (None: it knows none yet).
 
-    A log that holds nothing yet may be begun with any.
+    Another key would make another patient of each. Raises LogUnusableError.
+    """
+    mark = hmac.digest(key, b"jakwatch: fingerprint of the pseudonym key", "sha256").hex()[:16]
+    if known not in (None, mark):
+        raise LogUnusableError(
+            f"{where} was written with another pseudonym key (fingerprint {known}, given: {mark}). "
+            "Put the right key file back: with another one every patient would count as somebody else."
+        )
+    return mark
+
+
+def check_versions(
+    noted: str | None, received: int, policies: Sequence[PolicyDocument], registry: Registry | None, today: int
+) -> str:
+    """What to note of the versions, if all that were in force (`noted`) are given and say the same as then.
+
+    `received` is the instant of the latest message. A log that holds nothing yet may be begun with any versions.
+    Raises LogUnusableError.
     """
     given: dict[str, Versions] = {
         "policy": {
@@ -33,12 +50,11 @@ def check_versions(log: SqliteLog, policies: Sequence[PolicyDocument], registry:
             for each in (registry.versions if registry else ())
         },
     }
-    known: dict[str, Versions] = json.loads(log.meta("versions") or "{}") if log.sites() else {}
+    known: dict[str, Versions] = json.loads(noted or "{}")
     for what, versions in known.items():
         for version, (sha256, begins) in versions.items():
             if begins <= today:
                 _check(what, version, sha256, given[what].get(version))
-    received = max((log.tally(site).last_received or 0 for site in log.sites()), default=0)
     for version, (_, begins) in given["policy"].items():
         if known.get("policy") and version not in known["policy"] and begins < local_day(received, None):
             raise LogUnusableError(
@@ -62,20 +78,19 @@ def _check(what: str, version: str, sha256: str, given: tuple[str, int] | None) 
         )
 
 
-def check_id_rules(log: SqliteLog, site: str, registry: Registry | None) -> None:
-    """Raise LogUnusableError if other id rules than in their time hold for what was taken in: other patients they were.
+def check_id_rules(known: str | None, site: str, registry: Registry | None, last: int | None) -> str:
+    """What to note of a site's id rules, if those that held for what was taken in are the same as then (`known`).
 
-    Pseudonyms in the log were made of the identifiers as the rules of that day made them equal.
+    Pseudonyms in the log were made of the identifiers as the rules of that day made them equal; `last` is the latest
+    instant of recording that was taken in. Raises LogUnusableError.
     """
     rules = registry.id_rules(site) if registry else [(0, False, False)]
-    known, last = log.meta(f"id_rules {site}"), log.tally(site).last_recorded
     if known is not None and _turns(json.loads(known), last) != _turns(rules, last):
         raise LogUnusableError(
             f"the id rules of {site} changed for what was taken in already. Put the registry back, or give the new "
             "rules in a version that begins later."
         )
-    if json.dumps(rules) != known:
-        log.note(f"id_rules {site}", json.dumps(rules))
+    return json.dumps(rules)
 
 
 def _turns(rules: Iterable[Sequence[int]], last: int | None) -> list[list[int]]:

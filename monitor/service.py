@@ -23,7 +23,8 @@ from monitor.folder import Folder
 from monitor.keyfile import pseudonym_key
 from monitor.log import LogFullError
 from monitor.log.sqlite import SqliteLog
-from monitor.machine import Machine, Rules
+from monitor.machine import Machine
+from monitor.sites import Rules
 from monitor.view import View
 from monitor.web.app import Application
 from monitor.web.guard import Tokens

@@ -15,10 +15,10 @@ from monitor.core.feeds import feeds_of
 from monitor.core.ledger import SITE
 from monitor.core.rates import Rates
 from monitor.keeper import Keeper
-from monitor.machine import Machine
 from monitor.overview import Case, CourseView, FeedState, Overview, SiteActivity
 from monitor.records import Answer, instant_text
 from monitor.result import Row, Share, add_site, result_of
+from monitor.sites import Sites
 from schemas import actions as act
 
 
@@ -29,7 +29,7 @@ class OtherRulesError(Exception):
 class View:
     """Looks at a machine from its own thread. What nothing has changed since is not computed again."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Sites) -> None:
         self.machine = machine
         self.live_since = instant_text(machine.now())
         self._rates: Rates | None = None

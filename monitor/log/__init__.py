@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from monitor.core.batch import News
 from monitor.records import Course, Rejected, Tally
 
 
@@ -24,6 +25,7 @@ class Transaction:
     site: str
     tally: Tally
     facts: Sequence[bytes] = ()  # `records.fact_record`
+    news: Sequence[News] = ()  # the same as the core holds them, for logs that keep each under its key
     answers: Mapping[Course, bytes] = field(default_factory=dict)  # `records.write_answer`
     rejections: Sequence[Rejected] = ()
     position: Mapping[str, int] = field(default_factory=dict)  # channel -> the next place to read

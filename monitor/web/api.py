@@ -14,9 +14,10 @@ from aiohttp import web
 
 from monitor.core.days import day_of
 from monitor.log import LogFullError
-from monitor.machine import ActionRefusedError, Machine, Receipt, UnknownSiteError
+from monitor.machine import Machine, Receipt
 from monitor.overview import Overview, SiteActivity
 from monitor.records import Answer, instant_text
+from monitor.sites import ActionRefusedError, UnknownSiteError
 from monitor.view import OtherRulesError, View
 from monitor.web.connections import MOST_LINES
 from monitor.web.guard import Guard, RefusedError
@@ -107,7 +108,7 @@ class Api:
 
     async def get_actions(self, _: web.Request) -> web.Response:
         """All that people decided, one a line: what `jakwatch replay --actions` reads."""
-        lines = await self.writer.run(lambda: list(self.machine.log.actions()))
+        lines = await self.writer.run(lambda: list(self.machine.action_records()))
         return web.Response(body=b"".join(line + b"\n" for line in lines), content_type=NDJSON)
 
     async def post_action(self, request: web.Request) -> web.Response:

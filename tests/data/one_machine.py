@@ -16,9 +16,10 @@ from monitor.core.policy import PolicyDocument
 from monitor.core.registry import Registry
 from monitor.keeper import Origin
 from monitor.log.sqlite import SqliteLog
-from monitor.machine import Machine, Receipt, Rules
+from monitor.machine import Machine, Receipt
 from monitor.records import Answer, read_answer, write_answer
 from monitor.replay import DEFAULT_KEY, Question, replay_lines
+from monitor.sites import Rules
 from monitor.view import View
 from schemas import actions as act
 

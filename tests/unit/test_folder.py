@@ -16,9 +16,10 @@ import pytest
 from monitor.folder import Folder
 from monitor.log import LogFullError, Transaction
 from monitor.log.sqlite import SqliteLog
-from monitor.machine import Machine, Rules
+from monitor.machine import Machine
 from monitor.policyfile import load_policies, load_registry
 from monitor.replay import Question, replay_lines
+from monitor.sites import Rules
 from monitor.view import View
 from monitor.writer import Writer
 

@@ -13,7 +13,8 @@ from monitor.core.registry import Registry, RegistryDocument
 from monitor.keeper import Origin
 from monitor.log import LogUnusableError
 from monitor.log.sqlite import SqliteLog
-from monitor.machine import Machine, Rules, UnknownSiteError
+from monitor.machine import Machine
+from monitor.sites import Rules, UnknownSiteError
 from monitor.view import OtherRulesError, View
 from tests.data.one_machine import SITE, OneMachine
 from tests.data.one_patient import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitor.machine import ActionRefusedError
+from monitor.sites import ActionRefusedError
 from monitor.view import View
 from schemas import actions as act
 from tests.data.one_machine import SITE, OneMachine
