@@ -14,6 +14,7 @@ from monitor.demo.living import Living, history, registry_text, treated
 from monitor.keeper import Origin
 from monitor.log import LogFullError
 from monitor.machine import Machine
+from monitor.sites import NotJudgingError
 from monitor.writer import HTTP, BusyError, Writer
 
 BEGAN, FILLED = "began", "demo_filled"
@@ -54,7 +55,7 @@ class DemoLife:
             for site, raw in living.due(datetime.now(UTC)):
                 try:
                     await writer.take(site, [raw])
-                except (LogFullError, BusyError) as problem:
+                except (LogFullError, NotJudgingError, BusyError) as problem:
                     log.warning("a message of the demo was not taken: %s", problem)
             await asyncio.sleep(_EVERY_SECONDS)
 

@@ -22,7 +22,7 @@ from monitor.files import FileProblem, read_lines
 from monitor.keeper import Origin
 from monitor.log import LogFullError
 from monitor.records import Rejected
-from monitor.sites import UnknownSiteError
+from monitor.sites import NotJudgingError, UnknownSiteError
 from monitor.writer import BusyError, Writer
 
 LINES = 1_000  # of a transaction
@@ -58,7 +58,7 @@ class Folder:
                     self._complain(path, error.strerror or type(error).__name__)
                 except UnicodeEncodeError:
                     self._complain(path, "its name is no UTF-8; rename it")
-                except (LogFullError, BusyError):
+                except (LogFullError, NotJudgingError, BusyError):
                     self._complain(path, "the log takes nothing now; it is tried again")
             await asyncio.sleep(self.look_seconds)
 

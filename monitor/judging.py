@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 from monitor.core.actions import waivers_of
 from monitor.core.cohorts import LevelSets
@@ -17,11 +18,18 @@ from schemas import actions as act
 
 
 class Judging:
-    """All given versions of the policy; the gate picks among them by day, the rates go by the one in force."""
+    """Versions of the policy that are in force; the gate picks among them by day, the rates go by that of their day."""
 
     def __init__(self, policies: Sequence[PolicyDocument], vocabulary: Vocabulary) -> None:
         self.policies = tuple(policies)
         self.compiled = tuple(CompiledPolicy(policy, Meaning(policy, vocabulary)) for policy in policies)
+
+    def only(self, policies: Sequence[PolicyDocument]) -> Judging:
+        """The same, judging by some of the versions alone; none is compiled again."""
+        judging = copy(self)
+        judging.policies = tuple(policies)
+        judging.compiled = tuple(each for each in self.compiled if any(each.policy is one for one in policies))
+        return judging
 
     def contributions(self, day: int) -> Contributions:
         """What counts records by the policy in force on a day; the sites of a process share one."""

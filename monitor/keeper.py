@@ -51,7 +51,12 @@ class Draft:
     transaction: Transaction
     taken: Taken | None
     answers: dict[Course, Answer]  # those that change
-    outcomes: list[Outcome]  # of each message
+    count: int = 0  # of the messages that came
+
+    @property
+    def is_all_rejected(self) -> bool:
+        """Whether messages came and none could be taken."""
+        return 0 < self.count == len(self.transaction.rejections)
 
     @property
     def is_empty(self) -> bool:
@@ -106,13 +111,28 @@ class Keeper:
 
     def resume(self, tally: Tally, position: dict[str, int], answers: Iterable[tuple[Course, bytes]]) -> None:
         """Stand where the log stands."""
-        self.tally, self.position = tally, position
-        self.state.signs = Signs(tally.taken, tally.last_recorded, dict(tally.heard))
+        self.stand_at(tally, position)
         try:
             with _readable(self.site):
                 self._stand({course: records.read_answer(record) for course, record in answers})
         finally:
             del answers  # likewise
+
+    def stand_at(self, tally: Tally, position: dict[str, int]) -> None:
+        """So much had arrived, and so far was read."""
+        self.tally, self.position = tally, position
+        self.state.signs = Signs(tally.taken, tally.last_recorded, dict(tally.heard))
+
+    def stand(self, answer: Answer) -> None:
+        """The site is told this now."""
+        self._stand({(answer.treatment_id, answer.kind): answer})
+
+    def drop(self, course: Course) -> None:
+        """Nothing is known any more of what the site was told of a course."""
+        before = self.said.pop(course, None)
+        if before is not None:
+            self.decisions[course[1], before.decision] -= 1
+        self.open.pop(course, None)
 
     def judge_all(self, judgement: Judgement, at: int, as_of: int) -> Draft:
         """Judge everybody anew, by these policies."""
@@ -125,7 +145,6 @@ class Keeper:
         """What a batch would do."""
         taken = self.state.take(messages, as_of, self._is_news)
         answers = self._changes(taken.decisions, self._gone(taken, as_of), at, as_of)
-        outcomes = _outcomes(taken, len(messages), self.state.unmapped)
         refused = [
             Rejected(messages[place][: origin.most_kept], origin.channel, origin.places[place], *why)
             for place, why in taken.rejections
@@ -140,7 +159,11 @@ class Keeper:
             position={} if origin.next is None else {origin.channel: origin.next},
             at=at,
         )
-        return Draft(transaction, taken, answers, outcomes)
+        return Draft(transaction, taken, answers, len(messages))
+
+    def outcomes(self, draft: Draft) -> list[Outcome]:
+        """What becomes of each message of a batch; to be asked before it is kept, by whoever tells the senders."""
+        return [] if draft.taken is None else _outcomes(draft.taken, draft.count, self.state.unmapped)
 
     def _fact(self, each: News, message: bytes, origin: Origin, at: int) -> bytes:
         received = at if origin.received is None else origin.received[each.place]
@@ -154,6 +177,10 @@ class Keeper:
         whole = [row for row in rows if row.treatment_id in asked]  # theirs may be claimed by others too
         return self._answers_only(whole, asked, at, as_of)
 
+    def unchanged(self, at: int) -> Transaction:
+        """What keeps nothing new, for a log that has something to note."""
+        return self._of_answers({}, at)
+
     def mend(self, at: int, as_of: int) -> Draft:
         """The answers of those on whom the core failed only after they were answered: nothing is released to them."""
         decided = one_row_a_course(self.state.decide(self.state.unheld, as_of))
@@ -165,7 +192,7 @@ class Keeper:
         if taken is None:
             return self._answers_only([], set(), at, as_of)
         answers = self._changes(taken.decisions, self._gone(taken, as_of), at, as_of)
-        return Draft(self._of_answers(answers, at), taken, answers, [])
+        return Draft(self._of_answers(answers, at), taken, answers)
 
     def keep(self, draft: Draft) -> None:
         """Make ours what the log has kept."""
@@ -195,7 +222,7 @@ class Keeper:
 
     def _answers_only(self, decisions: list[Decision], asked: set[str], at: int, as_of: int) -> Draft:
         answers = self._changes(decisions, _orders_and_starts(asked) - _decided(decisions), at, as_of)
-        return Draft(self._of_answers(answers, at), None, answers, [])
+        return Draft(self._of_answers(answers, at), None, answers)
 
     def _of_answers(self, answers: dict[Course, Answer], at: int) -> Transaction:
         written = {course: records.write_answer(answer) for course, answer in answers.items()}

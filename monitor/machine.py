@@ -6,15 +6,21 @@ It belongs to one thread; `monitor.writer` is that thread. Nothing is told to an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
 from typing import NamedTuple
 
+import msgspec
+
 from monitor.core.actions import settlements_of, waivers_of
+from monitor.core.activation import latest_day
+from monitor.core.days import instant
+from monitor.core.pseudonyms import pseudonymiser
+from monitor.erasing import Going, patients_named, what_goes
 from monitor.keeper import Draft, Keeper, Origin, Outcome
 from monitor.log import LogFullError, LogUnusableError
-from monitor.log.sqlite import SqliteLog
+from monitor.log.sqlite import Erasure, SqliteLog
 from monitor.records import Answer, Course, read_answer
 from monitor.rulebook import check_id_rules, check_key, check_versions
 from monitor.sites import ActionRefusedError, Rules, Sites
@@ -24,6 +30,7 @@ log = logging.getLogger("jakwatch")
 
 KEEP_REJECTED_DAYS = 30
 _US_A_DAY, _US_A_MINUTE = 86_400_000_000, 60_000_000
+_SCRUB_AGAIN_US = 10 * _US_A_MINUTE  # it copies the whole log
 MOST_UNCOUNTED = 20_000  # people; beyond it a batch counts as many as it brings, or a look would wait ever longer
 COURSES_A_STEP = 200  # judged at once beside the messages, so that an order never waits long for it
 
@@ -47,6 +54,7 @@ class Machine(Sites):
         self._days: dict[str, int] = {}  # site -> the day it was last judged on
         self._due: dict[str, list[str]] = {}  # site -> courses still to be judged anew
         self._doubted: set[str] = set()  # sites whose memory may differ from the log
+        self._scrubbed = 0  # when it was last tried
         known = log.meta("pseudonym_key")
         mark = check_key(known, rules.key, str(log.path))
         if known is None:
@@ -60,6 +68,8 @@ class Machine(Sites):
             if not isinstance(action, act.ActionEnvelope):
                 raise LogUnusableError(f"{self.log.path} holds an action this version cannot read.")
             self.remember(action)
+        if (lacking := self.lacking()) is not None:
+            raise LogUnusableError(lacking)
         registered = self.rules.registry.names if self.rules.registry else ()
         sites = self.log.sites()
         received = max((self.log.tally(site).last_received or 0 for site in sites), default=0)
@@ -69,15 +79,20 @@ class Machine(Sites):
         for site in sorted({*sites, *registered}):
             keeper = self._load(site)
             told(site, keeper.tally.received)
-        self.log.note("versions", versions)  # last: what is refused was never in force
+        self.log.note("versions", versions)  # late: what is refused was never in force
+        self._forget_rejected()  # whoever stops every evening sees no midnight
 
     # Time
 
     def tick(self) -> bool:
         """Do a step of what the passing of time calls for; whether more is left to do."""
+        if (lacking := self.lacking()) is not None:
+            self._rest(lacking)
+            return False
         self._look_after_the_log()
         if self.judging.contributions_differ(self.policy, self.rates_day()):
-            self._begin_policy()
+            self.policy = self.judging.contributions(self.rates_day())
+            self._judge_anew()
         for site, keeper in self.keepers.items():
             today = self.today(site)
             if self._days[site] != today:
@@ -94,18 +109,31 @@ class Machine(Sites):
                 self._commit(keeper, keeper.reassess(due[:COURSES_A_STEP], self.now(), today))
                 del due[:COURSES_A_STEP]  # only now: what the log has no room for stays due
                 return True
+        if self.log.has_traces and self.now() - self._scrubbed > _SCRUB_AGAIN_US:
+            with self._later_if_full():
+                self._scrub()
         if self.changes != self._seen and self.now() - self._counted < _US_A_MINUTE:
             self._seen = self.changes  # while much comes in nobody is counted who is touched again a moment later
             return False
         self._counted = self.now()
         return self.count() or any(keeper.state.unheld for keeper in self.keepers.values())
 
-    def _begin_policy(self) -> None:
-        """Judge all sites by another version in one step: between two of them rates would mix both versions."""
-        self.policy = self.judging.contributions(self.rates_day())
-        for site in list(self.keepers):
-            with suppress(LogFullError):  # its answers stay due
-                self._load(site)
+    def _rest(self, lacking: str) -> None:
+        """Judge nothing; what was answered stays."""
+        if self.trouble != lacking:
+            log.error("%s", lacking)
+        self.trouble = lacking
+
+    def _judge_anew(self) -> None:
+        """Judge all sites by other versions: orders at once, the rest step by step, and whoever looks counts first.
+
+        All at once, or between two sites the rates would mix the versions.
+        """
+        for site, keeper in self.keepers.items():
+            keeper.state.judge_by(self.judging.of(self.policy, self.actions, site))
+            keeper.state.defer()
+            self._due[site] = keeper.courses()
+        self.changes += 1
 
     def _begin_day(self, site: str, keeper: Keeper, today: int) -> None:
         self._due[site] = keeper.courses()
@@ -113,20 +141,25 @@ class Machine(Sites):
         if registry is not None and registry.entry_on(site, today) != keeper.state.entry:
             self._doubted.add(site)
         self.changes += 1
-        self.log.forget_rejected(self.now() - KEEP_REJECTED_DAYS * _US_A_DAY)  # last: there may be no room
+        self._forget_rejected()  # last: there may be no room
+
+    def _forget_rejected(self) -> None:
+        self.log.forget_rejected(self.now() - KEEP_REJECTED_DAYS * _US_A_DAY)
 
     # What comes in
 
     def take(self, site: str, messages: Sequence[bytes], origin: Origin) -> list[Receipt]:
-        """Take in a batch: durable when this returns. Raises LogFullError, UnknownSiteError."""
+        """Take in a batch: durable when this returns. Raises LogFullError, NotJudgingError, UnknownSiteError."""
+        self.must_judge()
         if not self.log.is_there():
             raise LogFullError("the file of the log is gone")
         keeper = self.keeper(site)
         draft = keeper.draft(messages, origin, self.now(), self.today(site))
+        outcomes = keeper.outcomes(draft)
         self._commit(keeper, draft)
         if keeper.state.uncounted > MOST_UNCOUNTED:
             keeper.state.count(2 * len(messages))
-        return [Receipt(each, self._answer_to(site, each.course, draft)) for each in draft.outcomes]
+        return [Receipt(each, self._answer_to(site, each.course, draft)) for each in outcomes]
 
     def _answer_to(self, site: str, course: Course | None, draft: Draft) -> Answer | None:
         if course is None:
@@ -148,6 +181,7 @@ class Machine(Sites):
             self.keepers[site].position.pop(channel, None)
 
     def _load(self, site: str) -> Keeper:
+        self.must_judge()
         today, keeper = self.today(site), self.new_keeper(site)
         self._check_id_rules(site)
         judgement = self.judging.of(self.policy, self.actions, site)
@@ -215,15 +249,21 @@ class Machine(Sites):
             case act.CloseCase():
                 action = self.closing(action)
             case act.SettleConflict():
+                self.must_judge()
                 action = self.settling(action)
             case act.SignWaiver():
+                self.must_judge()
                 self.known(action.site)
-            case _:
-                allowed = "close_case, settle_conflict, sign_waiver"
-                raise ActionRefusedError(f"{action.action} has no effect on a single machine; allowed: {allowed}")
-        self.log.add_action(action.action_id, action.model_dump_json(by_alias=True, exclude_none=True).encode())
-        self.remember(action)
+            case act.Activate():
+                action = self.activating(action)
+            case act.Erase():
+                return self._erase(action)
+            case act.ReviewSignal():
+                pass
+        self.log.add_action(action.action_id, _written(action))
         self.changes += 1
+        if self.remember(action):
+            self._judge_anew()
         try:
             self._take_effect(action)
         except LogFullError:
@@ -249,3 +289,58 @@ class Machine(Sites):
         keeper = self.keeper(site)
         self._doubted.add(site)
         return keeper
+
+    # Erasing
+
+    def _erase(self, action: act.Erase) -> act.Erase:
+        """Remove what is held of a patient. What is left of it in gaps of the file is scrubbed, if need be later."""
+        self.must_judge()
+        site = action.site
+        keeper = self.keeper(site)
+        going = what_goes(lambda: self.log.numbered_facts(site), action.pseudonym)
+        rejected = self._rejected_of(site, action.pseudonym)
+        if not going.facts and not rejected:
+            raise ActionRefusedError(
+                f"nothing is held of a patient with this pseudonym at {site}; `jakwatch pseudonym` tells that of a "
+                "patient whose identifier is known"
+            )
+        day = latest_day(self.rules.registry, instant(action.at)) + KEEP_REJECTED_DAYS + 1  # its last day is whole
+        action = action.model_copy(update={"gone_by": date.fromordinal(day)})
+        self.log.erase(_erasure(action, keeper, going, rejected))
+        self._doubted.add(site)
+        self.remember(action)
+        self.changes += 1
+        with self._later_if_full():
+            self._load(site)
+            self._scrub()
+        return action
+
+    @contextmanager
+    def _later_if_full(self) -> Iterator[None]:
+        try:
+            yield
+        except LogFullError as full:
+            log.error("%s. What was erased is out of the log; its bytes are not yet out of the file", full)
+
+    def _rejected_of(self, site: str, pseudonym: str) -> list[int]:
+        pseudonyms = pseudonymiser(site, self.rules.key, self.rules.registry)
+        return [
+            number
+            for number, raw in self.log.numbered_rejections(site)
+            if any(pseudonym in pseudonyms(patient_id) for patient_id in patients_named(raw))
+        ]
+
+    def _scrub(self) -> None:
+        self._scrubbed = self.now()
+        self.log.scrub()
+
+
+def _erasure(action: act.Erase, keeper: Keeper, going: Going[int], rejected: list[int]) -> Erasure:
+    """The facts no longer count as arrived; repetitions of them do, as numbers that nobody can be told from."""
+    old, gone = keeper.tally, len(going.facts)
+    tally = msgspec.structs.replace(old, received=old.received - gone, taken=old.taken - gone)
+    return Erasure(action.site, tally, action.action_id, _written(action), going.facts, going.treatment_ids, rejected)
+
+
+def _written(action: act.Action) -> bytes:
+    return action.model_dump_json(by_alias=True, exclude_none=True).encode()

@@ -1,4 +1,4 @@
-"""Replay: what the live service would say, computed in one go from files of messages.
+"""Replay: what the live service would say, computed in one go from files of messages, or from what a log holds.
 
 Every line goes to its site's state; when all are in, everyone is judged once. Several processes share whole sites.
 """
@@ -10,10 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monitor.core.actions import settlements_of
+import msgspec
+
+from monitor import records
+from monitor.core import facts as f
+from monitor.core.actions import erasures_of, settlements_of
+from monitor.core.batch import Signs
 from monitor.core.days import LAST_DAY, day_of, instant
 from monitor.core.decision import Decision, one_row_a_course
-from monitor.core.decode import Rejection, decode
+from monitor.core.decode import AnyMessage, Decoded, Rejection, decode
 from monitor.core.given import Intake
 from monitor.core.policy import PolicyDocument
 from monitor.core.rates import Rates
@@ -22,6 +27,8 @@ from monitor.core.state import SiteState
 from monitor.core.vocabulary import Vocabulary
 from monitor.files import read_lines
 from monitor.judging import Judging
+from monitor.log import LogUnusableError
+from monitor.records import Tally
 from monitor.result import Row, Share, add_site, result_of
 from schemas import actions as act
 
@@ -61,6 +68,7 @@ class Replayer:
         self.vocabulary = Vocabulary()
         self.share = Share()
         self.states: dict[str, SiteState] = {}
+        self._erased = erasures_of(question.known_actions)
 
     def take(self, raw: bytes) -> None:
         """Take in one line."""
@@ -72,11 +80,33 @@ class Replayer:
             return
         if question.known_at is not None and instant(decoded.message.recorded_at) > question.known_at:
             return
-        self.share.messages["received"] += 1
         state = self.states.get(decoded.site)
         if state is None:
             state = self.states[decoded.site] = self._state(decoded.site)
+        if decoded.site in self._erased and self._is_erased(state, decoded):
+            return
+        self.share.messages["received"] += 1
         state.load(decoded)
+
+    def _is_erased(self, state: SiteState, decoded: Decoded) -> bool:
+        """Whether a message went with its patient. That its feed was alive when it came stays."""
+        patient, fact = state.admit(decoded)
+        named = [patient, fact.other] if isinstance(fact, f.Merged) else [patient]
+        until = [self._erased[state.site].get(each.hex(), -1) for each in named]
+        if instant(decoded.message.recorded_at) > max(until):
+            return False
+        state.signs.note(fact)
+        state.signs.messages -= 1
+        return True
+
+    def restore(self, site: str, facts: Iterable[bytes], tally: Tally) -> None:
+        """Take in what a log holds of a site: its facts (`records.fact_record`), and what had arrived."""
+        state = self.states[site] = self._state(site)
+        for record in facts:
+            state.restore(_read(site, record))
+        state.signs = Signs(tally.taken, tally.last_recorded, dict(tally.heard))
+        self.share.messages["received"] += tally.received
+        self.share.rejected.update(tally.rejected)
 
     def _state(self, site: str) -> SiteState:
         question = self.question
@@ -108,6 +138,20 @@ class Replayer:
         share.table = Rates(contributions).table(counts, as_of)
         return share
 
+    def result(self) -> dict[str, Any]:
+        """The result object of contract section 4 for all that was taken in."""
+        question = self.question
+        as_of = question.as_of if question.as_of is not None else self.last_day()
+        share = self.share if as_of is None else self.judge(as_of)
+        return result_of(question.policies, question.registry, share, as_of)
+
+
+def _read(site: str, record: bytes) -> AnyMessage:
+    try:
+        return records.read_fact(record)
+    except (ValueError, msgspec.MsgspecError) as damage:  # the texts name fields, never a value
+        raise LogUnusableError(f"the log of {site} holds what this version cannot read ({damage}).") from None
+
 
 def quiet_memory() -> None:
     """Let Python look for cycles rarely: records hold none, and a look costs their number."""
@@ -119,9 +163,15 @@ def replay_lines(lines: Iterable[bytes], question: Question) -> dict[str, Any]:
     replayer = Replayer(question)
     for raw in lines:
         replayer.take(raw)
-    as_of = question.as_of if question.as_of is not None else replayer.last_day()
-    share = replayer.share if as_of is None else replayer.judge(as_of)
-    return result_of(question.policies, question.registry, share, as_of)
+    return replayer.result()
+
+
+def replay_log(sites: Iterable[tuple[str, Iterable[bytes], Tally]], question: Question) -> dict[str, Any]:
+    """The same for what a log holds of each site: (site, facts, what had arrived); nothing is written."""
+    replayer = Replayer(question)
+    for site, facts, tally in sites:
+        replayer.restore(site, facts, tally)
+    return replayer.result()
 
 
 def replay_files(

@@ -10,7 +10,6 @@ import hmac
 import json
 from collections.abc import Iterable, Sequence
 
-from monitor.core.days import local_day
 from monitor.core.policy import PolicyDocument
 from monitor.core.registry import Registry
 from monitor.log import LogUnusableError
@@ -38,8 +37,9 @@ def check_versions(
 ) -> str:
     """What to note of the versions, if all that were in force (`noted`) are given and say the same as then.
 
-    `received` is the instant of the latest message. A log that holds nothing yet may be begun with any versions.
-    Raises LogUnusableError.
+    `policies` are those that judge (`Sites.rules`): what was given and never activated was never in force, and may be
+    changed or left out. `received` is the instant of the latest message; a log that holds none yet may be begun with
+    any versions. Raises LogUnusableError.
     """
     given: dict[str, Versions] = {
         "policy": {
@@ -50,18 +50,23 @@ def check_versions(
             for each in (registry.versions if registry else ())
         },
     }
-    known: dict[str, Versions] = json.loads(noted or "{}")
-    for what, versions in known.items():
-        for version, (sha256, begins) in versions.items():
-            if begins <= today:
-                _check(what, version, sha256, given[what].get(version))
+    known: dict[str, Versions] = json.loads(noted or "{}") if received else {}
     for version, (_, begins) in given["policy"].items():
-        if known.get("policy") and version not in known["policy"] and begins < local_day(received, None):
+        if begins < _first_day(known.get("policy", {})):
             raise LogUnusableError(
-                f"version {version} of the policy begins before the day to which was judged already: a new version "
-                "judges nobody anew. Let it begin later."
+                f"version {version} of the policy begins before the first that judged here, and would judge all of "
+                "that anew. Let it begin later, and activate it before its day."
             )
+    for what, versions in known.items():
+        first = _first_day(versions)
+        for version, (sha256, begins) in versions.items():
+            if begins <= max(first, today):  # before the first the first is in force
+                _check(what, version, sha256, given[what].get(version))
     return json.dumps(given)  # of what was in force all is given; what never was may be taken back
+
+
+def _first_day(versions: Versions) -> int:
+    return min((begins for _, begins in versions.values()), default=0)
 
 
 def _check(what: str, version: str, sha256: str, given: tuple[str, int] | None) -> None:

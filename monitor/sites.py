@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import NamedTuple
 
 from monitor.core.actions import settlements_of
-from monitor.core.days import instant, local_day, moment_of
+from monitor.core.activation import Lacking, active_policies, lacking_versions, latest_day
+from monitor.core.days import instant, iso, local_day, moment_of
 from monitor.core.given import Intake
 from monitor.core.policy import PolicyDocument, policy_in_force
 from monitor.core.registry import Registry, SiteEntry, complete_to
@@ -37,24 +39,39 @@ class ActionRefusedError(Exception):
     """What a person wants to do cannot be done; the text says why and what can."""
 
 
+class NotJudgingError(Exception):
+    """A version that is in force is lacking: nothing is judged, nothing kept. The text says which and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a process is given to judge by."""
+    """What is judged by."""
 
     policies: tuple[PolicyDocument, ...]
     registry: Registry | None
     key: bytes  # of the pseudonyms
 
 
+class Dormant(NamedTuple):
+    """A version of the policy that was given and that nobody activated: it has no effect."""
+
+    version: int
+    sha256: str
+    effective_from: date  # once this day has begun, it never will have
+
+
 class Sites(ABC):
     """All sites of one process. `clock` tells the time, `on_fault` is told where the core failed on somebody."""
 
     def __init__(self, rules: Rules, clock: Callable[[], datetime], on_fault: Callable[[Exception], None]) -> None:
-        self.rules = rules
+        self.given = rules  # all versions of the policy, in force or not
+        self.rules = replace(rules, policies=rules.policies[:1])  # those in force, as far as is decided
         self.clock = clock
         self.on_fault = on_fault
         self.vocabulary = Vocabulary()
-        self.judging = Judging(rules.policies, self.vocabulary)
+        self._compiled = Judging(rules.policies, self.vocabulary)
+        self.judging = self._compiled.only(self.rules.policies)
+        self._lacking: list[Lacking] = []
         self.keepers: dict[str, Keeper] = {}
         self.actions: list[act.Action] = []
         self.closed: dict[tuple[str, str, str], int] = {}  # (site, treatment_id, kind of case) -> when it was closed
@@ -86,6 +103,35 @@ class Sites(ABC):
         today = self.today_everywhere()
         lag = policy_in_force(self.rules.policies, today).counting.complete_after_days
         return complete_to(self.rules.registry, lag, today)
+
+    # What is in force
+
+    def lacking(self) -> str | None:
+        """What to do about a version that was activated, has begun and was not given; None: everything is here."""
+        begun = latest_day(self.rules.registry, instant(self.clock())) if self._lacking else 0
+        return next((_to_be_given(each) for each in self._lacking if each.first_day <= begun), None)
+
+    def must_judge(self) -> None:
+        """Raise NotJudgingError where a version is lacking that would have to judge."""
+        if (lacking := self.lacking()) is not None:
+            raise NotJudgingError(lacking)
+
+    def not_activated(self) -> list[Dormant]:
+        """The versions of the policy that were given and have no effect, the earliest first."""
+        heads = [(each.policy, each.sha256) for each in self.given.policies if each not in self.rules.policies]
+        return [Dormant(head.version, sha256, head.effective_from) for head, sha256 in heads]
+
+    def _heed_activations(self) -> bool:
+        given = self.given
+        self._lacking = lacking_versions(given.policies, given.registry, self.actions)
+        policies = active_policies(given.policies, self.actions, given.registry)
+        if len(policies) == len(self.rules.policies):  # an activation is never taken back
+            return False
+        self.rules = replace(given, policies=policies)
+        self.judging = self._compiled.only(policies)
+        if not self.keepers:
+            self.policy = self.judging.contributions(self.rates_day())
+        return True
 
     # The sites
 
@@ -134,14 +180,14 @@ class Sites(ABC):
     def enact(self, action: act.Action) -> act.Action:
         """Keep what a person decided, let it take effect, and return it as it was kept.
 
-        Raises ActionRefusedError, UnknownSiteError, LogFullError.
+        Raises ActionRefusedError, NotJudgingError, UnknownSiteError, LogFullError.
         """
 
     def said_before(self, action: act.Action) -> act.Action | None:
         """A decision as it was kept, if it was said before, as after a lost answer. Raises ActionRefusedError."""
         for known in self.actions:
             if known.action_id == action.action_id:
-                if known.model_copy(update={"at": action.at}) != action:
+                if _as_said(known, action) != action:
                     raise ActionRefusedError("this action_id names another decision")
                 return known
         return None
@@ -170,13 +216,60 @@ class Sites(ABC):
                 raise ActionRefusedError("no body of this conflict has that digest; reload the page and choose again")
         raise ActionRefusedError("there is no such conflict, or somebody has settled it")
 
-    def remember(self, action: act.Action) -> None:
+    def activating(self, action: act.Activate) -> act.Activate:
+        """The action with the first day of what it activates, if that was given and the day has begun nowhere."""
+        known = self._given(action.what)
+        first_day = known.get((action.version, action.sha256))
+        name = f"version {action.version} of {_NAMES[action.what]}"
+        if first_day is None:
+            those = "; ".join(f"version {version}, sha256 {sha256}" for version, sha256 in sorted(known)) or "none"
+            raise ActionRefusedError(f"this process was not given {name} with that hash; it was given: {those}")
+        if action.effective_from not in (None, first_day):
+            raise ActionRefusedError(f"{name} begins on {first_day}, not on {action.effective_from}")
+        if latest_day(self.given.registry, max(instant(action.at), instant(self.clock()))) >= first_day.toordinal():
+            raise ActionRefusedError(
+                f"{name} begins on {first_day}, and that day has begun: it would judge anew what was answered. "
+                "Give a further version that begins later, and activate that before its day"
+            )
+        return action.model_copy(update={"effective_from": first_day})
+
+    def _given(self, what: str) -> dict[tuple[int, str], date]:
+        """(version, hash) -> first day of all versions given."""
+        registry = self.given.registry
+        if what == "policy":
+            return {(one.policy.version, one.sha256): one.policy.effective_from for one in self.given.policies}
+        versions = registry.versions if registry else ()
+        return {(one.registry.version, one.sha256): one.registry.effective_from for one in versions}
+
+    def remember(self, action: act.Action) -> bool:
+        """Know of a decision that was kept; whether all sites are now judged by other versions of the policy."""
         self.actions.append(action)
         self._stamp = max(self._stamp, instant(action.at))
         if isinstance(action, act.CloseCase):
             case = (action.site, action.treatment_id, action.kind)
             self.closed[case] = max(instant(action.at), self.closed.get(case, 0))
+        return isinstance(action, act.Activate) and self._heed_activations()
 
 
 def _is_closed(closed: int | None, since: str) -> bool:
     return closed is not None and instant_text(closed) >= since
+
+
+_NAMES = {"policy": "the policy", "sites": "the site registry"}
+_OPTIONS = {"policy": "--policy", "sites": "--sites"}
+_FILLED_IN = ("effective_from", "gone_by")  # by the service, where a person does not say it
+
+
+def _to_be_given(lacking: Lacking) -> str:
+    since = f"is in force from {iso(lacking.first_day)}" if lacking.first_day else "is in force"
+    return (
+        f"version {lacking.version} of {_NAMES[lacking.what]} (sha256 {lacking.sha256[:8]}...) was activated, {since}, "
+        f"and was not given to this process: nothing is judged without it, and what was answered stays. Start again "
+        f"with its file beside the others ({_OPTIONS[lacking.what]} may stand several times)."
+    )
+
+
+def _as_said(known: act.Action, again: act.Action) -> act.Action:
+    """A decision that was kept as somebody says it who says it again."""
+    silent = {name: None for name in _FILLED_IN if getattr(again, name, "") is None}
+    return known.model_copy(update={"at": again.at} | silent)

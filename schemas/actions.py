@@ -75,12 +75,17 @@ class SignWaiver(ActionEnvelope):
 
 
 class Activate(ActionEnvelope):
-    """A version of the policy or of the site registry may come into force."""
+    """A version of the policy or of the site registry may come into force: decided before its first day, or in vain."""
 
     action: Literal["activate"]
     what: Literal["policy", "sites"] = Field(description="of what")
     version: WholeNumber = Field(description="which version")
     sha256: Sha256 = Field(description="hash of its content, so that nothing else is activated")
+    effective_from: Day | None = Field(
+        None,
+        description="its first day, filled in by the service: from then on a process without it stops judging; "
+        "where it is not said, at once",
+    )
 
 
 class ReviewSignal(ActionEnvelope):
@@ -96,7 +101,12 @@ class Erase(ActionEnvelope):
 
     action: Literal["erase"]
     site: SiteName = Field(description="whose patient")
-    pseudonym: NotEmpty = Field(description="the patient's pseudonym")
+    pseudonym: NotEmpty = Field(description="the patient's pseudonym, as `jakwatch pseudonym` tells it")
+    gone_by: Day | None = Field(
+        None,
+        description="filled in by the service: the day on which also what was rejected, and cannot be told to be of "
+        "the patient, is gone",
+    )
 
 
 Action = CloseCase | SettleConflict | SignWaiver | Activate | ReviewSignal | Erase

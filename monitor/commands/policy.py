@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.commands.given import given_day, given_site, what_a_person_can_mend
+from monitor.commands.given import given_day, given_key, given_site, what_a_person_can_mend
 from monitor.commands.policy_diff import changed_values, moved_decisions, moved_rates, moved_tallies
 from monitor.commands.policy_explain import explained, systems_of
 from monitor.commands.policy_text import page, review
@@ -130,12 +131,22 @@ def explain(code: str, file: str | None) -> None:
 
 
 @command.command(
-    epilog="\b\nExample: jakwatch policy diff signed.yaml draft.yaml history.jsonl --sites sites.yaml\n"
-    "Exit codes: 0 nothing moves, 1 something does (with FILES a decision, rate or count; without, a value)."
+    epilog="\b\nExamples:\n"
+    "  jakwatch policy diff signed.yaml draft.yaml history.jsonl --sites sites.yaml\n"
+    "  jakwatch policy diff signed.yaml draft.yaml --log jakwatch-data/log.sqlite --sites sites.yaml\n"
+    "\b\n"
+    "Exit codes: 0 nothing moves, 1 something does (with messages a decision, rate or count; without, a value)."
 )
 @click.argument("old", type=_FILE)
 @click.argument("new", type=_FILE)
 @click.argument("files", nargs=-1, type=_FILE)
+@click.option("--log", "log_file", type=_FILE, help="A log of jakwatch run instead of FILES; it is only read.")
+@click.option(
+    "--pseudonym-key",
+    "key_file",
+    type=_FILE,
+    help="Key of the log, for the conflicts that people settled; default: pseudonym.key beside it.",
+)
 @click.option("--sites", multiple=True, type=_FILE, help="The site registry; several versions allowed.")
 @click.option("--site", metavar="NAME", help="The site of lines that name none.")
 @click.option(
@@ -148,40 +159,64 @@ def diff(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each opti
     old: str,
     new: str,
     files: tuple[str, ...],
+    log_file: str | None,
+    key_file: str | None,
     sites: tuple[str, ...],
     site: str | None,
     as_of: str | None,
     limit: int,
 ) -> None:
-    """List the values that differ between two policies and, with FILES of messages, what would move.
+    """List the values that differ between two policies and, with FILES of messages or a log, what would move.
 
-    Each policy judges all of the messages alone, whatever its effective_from.
+    Each policy judges all of the messages alone, whatever its effective_from. What people decided in a log counts.
     """
+    if files and log_file:
+        raise click.UsageError("FILES or --log, not both: what was sent is in the log already.")
     with what_a_person_can_mend():
         policies = [read_policy(path).policy for path in (old, new)]
         registry = load_registry(sites) if sites else None
     values = list(changed_values(*policies))
     _print_list("values changed", values, limit)
     moved = bool(values)
-    if files:
+    if files or log_file:
         moved = False
         given_day(as_of) if as_of is not None else None
         given_site(site) if site is not None else None
         with what_a_person_can_mend():
-            for title, lines in _moves(policies, files, registry, site, as_of):
-                _print_list(title, lines, limit)
-                moved = moved or bool(lines)
+            results = (
+                _of_log(policies, log_file, key_file, registry, as_of)
+                if log_file
+                else _of_files(policies, files, registry, site, as_of)
+            )
+        for title, lines in _moves(*results):
+            _print_list(title, lines, limit)
+            moved = moved or bool(lines)
     ctx.exit(FINDINGS if moved else 0)
 
 
-def _moves(
+def _of_files(
     policies: list[PolicyDocument], files: Sequence[str], registry: Registry | None, site: str | None, as_of: str | None
-) -> Iterator[tuple[str, list[str]]]:
+) -> list[dict[str, Any]]:
     from monitor.replay import replay_files  # noqa: PLC0415  the other commands need none of its numerics
 
-    before, after = (
-        replay_files(files, policies=(policy,), registry=registry, site=site, as_of=as_of) for policy in policies
-    )
+    return [replay_files(files, policies=(each,), registry=registry, site=site, as_of=as_of) for each in policies]
+
+
+def _of_log(
+    policies: list[PolicyDocument], log_file: str, key_file: str | None, registry: Registry | None, as_of: str | None
+) -> list[dict[str, Any]]:
+    from monitor.commands.rehearsal import rehearsed_on  # noqa: PLC0415  as above
+    from monitor.log import LogUnusableError  # noqa: PLC0415
+
+    beside = Path(log_file).with_name("pseudonym.key")
+    key = given_key(Path(key_file)) if key_file else given_key(beside) if beside.exists() else None
+    try:
+        return rehearsed_on(Path(log_file), policies, registry, key, None if as_of is None else given_day(as_of))
+    except LogUnusableError as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _moves(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "decisions moved", list(moved_decisions(before, after))
     yield "rates moved", list(moved_rates(before, after))
     yield "counts moved", list(moved_tallies(before, after))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from monitor.core.days import instant
 from monitor.core.given import Settlement
@@ -32,3 +33,13 @@ def settlements_of(actions: Iterable[act.Action], site: str) -> tuple[Settlement
         for action in actions
         if isinstance(action, act.SettleConflict) and action.site == site
     )
+
+
+def erasures_of(actions: Iterable[act.Action]) -> Mapping[str, Mapping[str, int]]:
+    """Site -> pseudonym of who was erased there -> up to which instant (microseconds since 1970)."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for action in actions:
+        if isinstance(action, act.Erase):
+            mine = found[action.site]
+            mine[action.pseudonym] = max(instant(action.at), mine.get(action.pseudonym, 0))
+    return found

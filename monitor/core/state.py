@@ -25,8 +25,7 @@ from monitor.core.screening import Waiver
 from monitor.core.versions import Body, described, patients_of
 
 _EVERYBODY = 1 << 62
-
-
+_NO_LIMIT = (1 << DAY_BITS) - 1  # later than any day that can be written
 IsNews = Callable[[Decision], bool]
 
 
@@ -73,17 +72,17 @@ class SiteState:
         self.entry = entry
         self.days = _site_days(entry)
 
-    def judge_by(self, judgement: Judgement, *, entry: SiteEntry | None = None) -> None:
+    def judge_by(self, judgement: Judgement, *, entry: SiteEntry | None = None, has_counts: bool = True) -> None:
         """Judge everything anew by these policies, and by what the registry says of the site now (`entry`, if given).
 
-        A new policy is a replay.
+        A new policy is a replay. Without counts there is no cube: for an owner that answers and shows no rates.
         """
         if entry is not None:
             self._be(entry)
         self._judgement = judgement
         self.gate = Gate(judgement.policies, self.days, judgement.waivers)
         self.contributions = judgement.contributions
-        self._cube = Cube(judgement.contributions.rows, judgement.contributions.cells)
+        self._cube = Cube(judgement.contributions.rows, judgement.contributions.cells) if has_counts else None
         self._contributed.clear()
         self._with_list.clear()
         self._uncounted.clear()
@@ -250,6 +249,11 @@ class SiteState:
                 judged(decisions)
         self.ledger.touched.clear()
 
+    def defer(self) -> None:
+        """Judge nobody yet: `decide` is asked for answers course by course, and `count` looks at everybody later."""
+        self._uncounted.update(self.ledger.touched - {SITE})
+        self.ledger.touched.clear()
+
     def _assess(self, members: tuple[bytes, ...], as_of: int) -> tuple[Contribution, list[Decision]]:
         """What one person adds, and the decisions: both, or neither."""
         gate, contributions = self._judges()
@@ -387,9 +391,6 @@ class SiteState:
     def conflicts(self) -> int:
         """Identities in conflict that nobody has settled."""
         return self.ledger.classes["open conflicts"]
-
-
-_NO_LIMIT = (1 << DAY_BITS) - 1  # later than any day that can be written
 
 
 def _site_days(entry: SiteEntry | None) -> SiteDays:

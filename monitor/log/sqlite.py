@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from monitor.log import LogFullError, LogUnusableError, Transaction
 from monitor.records import Course, Rejected, Tally
 
 VERSION = 1
+_TRACES = "has_traces"  # noted while erased bytes may still stand in the file
 log = logging.getLogger("jakwatch")
 _NOT_NOW = (
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
 )  # fmt: skip
+_PATIENCE_MS = 5_000  # for another that has the file locked
 _PRIMARY = 0xFF  # of an extended result code
 _DO = "Put back the copy you trust, or use another --data folder."
 
@@ -44,19 +47,34 @@ CREATE TABLE actions (seq INTEGER PRIMARY KEY, action_id TEXT NOT NULL UNIQUE, r
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What goes of a site, and the decision that it goes: kept whole or not at all."""
+
+    site: str
+    tally: Tally  # without what goes
+    action_id: str
+    action: bytes
+    facts: Sequence[int] = ()  # their numbers, see `numbered_facts`
+    treatment_ids: Iterable[str] = ()  # courses whose answers go
+    rejected: Sequence[int] = ()  # their numbers, see `numbered_rejections`
+
+
 class SqliteLog:
     """The logs of all sites in one file, and the actions beside them. For one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """With `read_only` it is the log as it stands at this moment, whatever is written to it meanwhile."""
         self.path = path
         self._inode: int | None = None  # not yet opened
         if not path.exists() and path.with_name(f"{path.name}-wal").exists():  # SQLite would throw it away
             raise LogUnusableError(f"{path} is missing, but its -wal is there. {_DO}")
         with self._usable():
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            where = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+            self._db = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
         try:
             with self._usable():
-                self._open()
+                self._look() if read_only else self._open()
             self._inode = path.stat().st_ino
         except BaseException:
             self._db.close()
@@ -70,11 +88,29 @@ class SqliteLog:
         except sqlite3.DatabaseError as error:
             raise LogUnusableError(f"{self.path} cannot be used as a log: {_words(error)}. {_DO}") from None
 
-    def _open(self) -> None:
+    def _look(self) -> None:
+        self._db.execute("BEGIN")  # all that is read from now on is of one moment
+        self._tables()
+        self._check_version()
+
+    def _tables(self) -> set[str]:
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and "tallies" not in tables:
             raise LogUnusableError(f"{self.path} is the file of another program. Use another --data folder.")
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "busy_timeout=5000"):
+        return tables
+
+    def _check_version(self) -> str:
+        found = self.meta("version")
+        if found != str(VERSION):
+            raise LogUnusableError(
+                f"{self.path} has version {found} of the log, this program writes {VERSION}. "
+                "Use the version of jakwatch that wrote it."
+            )
+        return found
+
+    def _open(self) -> None:
+        tables = self._tables()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"busy_timeout={_PATIENCE_MS}"):
             self._db.execute(f"PRAGMA {pragma}")
         if not tables:
             log.info("%s: a new, empty log is begun", self.path)
@@ -82,13 +118,8 @@ class SqliteLog:
                 for statement in _TABLES.split(";"):
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
-        found = self.meta("version")
-        if found != str(VERSION):
-            raise LogUnusableError(
-                f"{self.path} has version {found} of the log, this program writes {VERSION}. "
-                "Use the version of jakwatch that wrote it."
-            )
-        self.note("version", found)  # a file that cannot be written is found out now, not by the first message
+        version = self._check_version()
+        self.note("version", version)  # a file that cannot be written is found out now, not by the first message
 
     def close(self) -> None:
         self._db.close()
@@ -106,16 +137,22 @@ class SqliteLog:
         if not self.is_there():
             raise LogFullError("the file of the log is gone")
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            self._roll_back()
-            if error.sqlite_errorcode & _PRIMARY in _NOT_NOW:
-                raise LogFullError(f"the log cannot be written: {_words(error)}") from error
-            raise
+            with self._or_full():
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
         except BaseException:
             self._roll_back()
+            raise
+
+    @contextmanager
+    def _or_full(self) -> Iterator[None]:
+        """What the disk refuses becomes `LogFullError`."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY in _NOT_NOW:
+                raise LogFullError(f"the log cannot be written: {_words(error)}") from error
             raise
 
     def _roll_back(self) -> None:
@@ -194,7 +231,64 @@ class SqliteLog:
     def forget_rejected(self, before: int) -> int:
         """Remove the original bytes of what was rejected before an instant; returns of how many messages."""
         with self._transaction():
-            return self._db.execute("DELETE FROM rejected WHERE at < ?", (before,)).rowcount
+            forgotten = self._db.execute("DELETE FROM rejected WHERE at < ?", (before,)).rowcount
+        if forgotten:
+            self._empty_wal()
+        return forgotten
+
+    # Erasing
+
+    def numbered_facts(self, site: str) -> Iterator[tuple[int, bytes]]:
+        """All facts with the number under which each can be erased."""
+        return ((seq, record) for seq, record in self._read("SELECT seq, record FROM facts WHERE site = ?", site))
+
+    def numbered_rejections(self, site: str) -> Iterator[tuple[int, bytes]]:
+        """The original bytes of what was rejected, likewise."""
+        return ((seq, raw) for seq, raw in self._read("SELECT seq, raw FROM rejected WHERE site = ?", site))
+
+    def erase(self, what: Erasure) -> None:
+        """Remove it from what the log holds, and keep the decision; `scrub` then removes it from the file."""
+        run = self._db.executemany
+        with self._transaction():
+            run("DELETE FROM facts WHERE seq = ?", [(number,) for number in what.facts])
+            run(
+                "DELETE FROM answers WHERE (site, treatment_id) = (?, ?)",
+                [(what.site, treatment_id) for treatment_id in what.treatment_ids],
+            )
+            run("DELETE FROM rejected WHERE seq = ?", [(number,) for number in what.rejected])
+            self._db.execute(
+                "INSERT OR REPLACE INTO tallies VALUES (?, ?)", (what.site, msgspec.json.encode(what.tally))
+            )
+            self._db.execute("INSERT INTO actions (action_id, record) VALUES (?, ?)", (what.action_id, what.action))
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (_TRACES,))
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether bytes of what was erased may still stand in the file: `scrub` did not come to its end."""
+        return self.meta(_TRACES) is not None
+
+    def scrub(self) -> None:
+        """Leave no byte in the file but of what the log holds. Costs a copy of the whole; raises LogFullError.
+
+        That deleted rows are overwritten is not enough: where SQLite moved a row to another page, the bytes may be left
+        in the gap of the first. So the file is written anew, and what the write-ahead log had of the old one goes.
+        """
+        with self._or_full():
+            self._db.execute("VACUUM")
+        if not self._empty_wal():
+            raise LogFullError("the log could not be cleared of what was erased: somebody else reads it")
+        with self._transaction():
+            self._db.execute("DELETE FROM meta WHERE name = ?", (_TRACES,))
+
+    def _empty_wal(self) -> bool:
+        """Move all into the main file and cut the other to nothing; whether nobody who reads stood in the way."""
+        self._db.execute("PRAGMA busy_timeout=0")  # who reads may read long; orders do not wait for that
+        try:
+            with self._or_full():
+                busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
+        return not busy
 
     # What people decided
 

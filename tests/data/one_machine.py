@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from monitor.core.cases import CASE_KINDS
 from monitor.core.policy import PolicyDocument
+from monitor.core.pseudonyms import pseudonymiser
 from monitor.core.registry import Registry
 from monitor.keeper import Origin
 from monitor.log.sqlite import SqliteLog
 from monitor.machine import Machine, Receipt
 from monitor.records import Answer, read_answer, write_answer
-from monitor.replay import DEFAULT_KEY, Question, replay_lines
-from monitor.sites import Rules
+from monitor.replay import DEFAULT_KEY, Question, Replayer
+from monitor.result import result_of
+from monitor.sites import ActionRefusedError, Rules
 from monitor.view import View
 from schemas import actions as act
 
@@ -47,6 +52,9 @@ class OneMachine:
         self.rules = Rules(policies, registry, DEFAULT_KEY)
         self.now = now
         self.given: list[bytes] = []
+        self.statuses: list[str] = []  # what became of each when it came
+        self.erased: set[int] = set()  # places of what was given and is erased
+        self.activated: set[int] = set()  # places of the policies that somebody activated in time
         self.number = 0  # of what people decided
         self.machine = self._machine()
 
@@ -65,6 +73,7 @@ class OneMachine:
         receipts = self.machine.take(SITE, lines, Origin("http", range(len(lines))))
         assert len(receipts) == len(lines)
         self.given += lines
+        self.statuses += [outcome.status for outcome, _ in receipts]
         return receipts
 
     def answer(self, treatment_id: str, kind: str) -> Answer | None:
@@ -104,6 +113,47 @@ class OneMachine:
             said = {"source": source, "event_id": event_id, "digest": bodies[pick % len(bodies)][0]}
             self.machine.enact(act.SettleConflict.model_validate(self.signed() | {"action": "settle_conflict"} | said))
 
+    def activate(self, place: int) -> None:
+        """Activate one of the policies; too late it is refused, and has no effect where another process kept it."""
+        policy = self.rules.policies[place]
+        signed = self.signed()
+        del signed["site"]
+        what = {"action": "activate", "what": "policy", "version": policy.policy.version, "sha256": policy.sha256}
+        action = act.Activate.model_validate(signed | what)
+        if self._latest_day() < policy.policy.effective_from:
+            self.machine.enact(action)
+            self.activated.add(place)
+            return
+        with pytest.raises(ActionRefusedError):
+            self.machine.enact(action)
+        self.machine.log.add_action(action.action_id, action.model_dump_json(by_alias=True, exclude_none=True).encode())
+        self.reopen()
+
+    def _latest_day(self) -> date:
+        versions = self.rules.registry.versions if self.rules.registry else ()
+        zones = {ZoneInfo(site.zone) for version in versions for site in version.sites.values()}
+        return max(self.now.astimezone(zone).date() for zone in zones or {UTC})
+
+    def erase(self, patient_id: str) -> act.Erase:
+        """Erase a patient of whom something is held."""
+        of = pseudonymiser(SITE, DEFAULT_KEY, self.rules.registry)
+        [pseudonym] = of(patient_id)
+        kept = self.machine.enact(act.Erase.model_validate(self.signed() | {"action": "erase", "pseudonym": pseudonym}))
+        assert isinstance(kept, act.Erase)
+        self.erased |= {
+            place
+            for place, line in enumerate(self.given)
+            if self.statuses[place] != "rejected" and pseudonym in {each for name in _ids(line) for each in of(name)}
+        }
+        return kept
+
+    def erase_some(self, pick: int) -> None:
+        """Erase one of those of whom something was taken in, if there is anybody."""
+        taken = (place for place, status in enumerate(self.statuses) if status != "rejected")
+        found = sorted({each for place in taken if place not in self.erased for each in _ids(self.given[place])})
+        if found:
+            self.erase(found[pick % len(found)])
+
     def actions(self) -> tuple[act.Action, ...]:
         """What people decided, as the log would give it to `replay --actions`."""
         found = [act.decode_action(record) for record in self.machine.log.actions()]
@@ -111,8 +161,25 @@ class OneMachine:
         return tuple(found)  # type: ignore[arg-type]
 
     def replayed(self, as_of: int) -> dict[str, Any]:
-        question = Question(self.rules.policies, self.rules.registry, self.actions(), SITE, as_of)
-        return replay_lines(self.given, question)
+        """What a replay says of all that was given but what is erased, by the policies that are in force."""
+        actions = tuple(each for each in self.actions() if not isinstance(each, act.Erase))
+        question = Question(self.active, self.rules.registry, actions, SITE, as_of)
+        replayer, erased = Replayer(question), Replayer(question)
+        for place, line in enumerate(self.given):
+            (erased if place in self.erased else replayer).take(line)
+        for site in replayer.states.keys() & erased.states.keys():  # that its feeds were alive stays
+            erased.states[site].signs.messages = 0
+            replayer.states[site].signs.add(erased.states[site].signs)
+        result = result_of(self.active, self.rules.registry, replayer.judge(as_of), as_of)
+        repetitions = sum(self.statuses[place] == "duplicate" for place in self.erased)
+        for name in ("received", "duplicate"):  # of what is erased they cannot be told from others
+            result["messages"][name] += repetitions
+        return result
+
+    @property
+    def active(self) -> tuple[PolicyDocument, ...]:
+        """The first policy and those that were activated."""
+        return tuple(each for place, each in enumerate(self.rules.policies) if place == 0 or place in self.activated)
 
     # What must hold whenever somebody looks
 
@@ -122,10 +189,17 @@ class OneMachine:
         view = View(self.machine)
         day = self.machine.today_everywhere()
         expected = self.replayed(day)
-        assert as_text(view.result()) == as_text(expected)
+        counted = min(day, self._last_day_of_one_policy(day))
+        assert as_text(view.result()) == as_text(expected if counted == day else self.replayed(counted))
         self._answers_equal(expected["decisions"])
         self._cases_equal(expected["decisions"], view)
         assert conserves(view)
+
+    def _last_day_of_one_policy(self, day: int) -> int:
+        """Today, but where rates still go by the policy before that of today: then the day to which they go."""
+        begun = [each.policy.effective_from.toordinal() for each in self.active[1:]]
+        rates_day = self.machine.rates_day()
+        return rates_day if any(rates_day < begins <= day for begins in begun) else day
 
     def _answers_equal(self, rows: Iterable[dict[str, Any]]) -> None:
         standing = {(row["treatment_id"], row["kind"]): row for row in rows}
@@ -146,6 +220,12 @@ class OneMachine:
             for kind in {row["decision"], *row["reasons"]}.intersection(CASE_KINDS)
         }
         assert {(case.treatment_id, case.kind) for case in view.overview().cases} == expected
+
+
+def _ids(line: bytes) -> list[str]:
+    """The patients that a line names."""
+    message = json.loads(line)
+    return [message[name] for name in ("patient_id", "merged_patient_id") if name in message]
 
 
 SAID = ("treatment_id", "kind", "decision", "flags", "reasons", "valid_until")

@@ -57,6 +57,10 @@ WORLDS: dict[str, tuple[tuple[PolicyDocument, ...], Registry | None]] = {
     "registered": (ONE, REGISTERED),
     "restamping": (ONE, registry_of(sites_document(restamps=True))),
     "two policies": ((*ONE, policy_of("flags that block", 2, date(2025, 11, 15))), REGISTERED),
+    "three policies": (
+        (*ONE, policy_of("flags that block", 2, date(2025, 2, 20)), policy_of("as it stands", 3, date(2025, 5, 10))),
+        REGISTERED,
+    ),
     "two registries": (ONE, registry_of(sites_document(restamps=False), later_registry())),
 }
 
@@ -93,6 +97,9 @@ decisions: st.SearchStrategy[Step] = st.one_of(
     ),
     st.integers(0, 20).map(lambda pick: Step("settle", (pick,))),
 )
+weeks: st.SearchStrategy[Step] = st.sampled_from((9, 19, 80)).map(lambda days: Step("pass_days", (days,)))
+activations: st.SearchStrategy[Step] = st.sampled_from((1, 2)).map(lambda place: Step("activate", (place,)))
+erasures: st.SearchStrategy[Step] = st.integers(0, 20).map(lambda pick: Step("erase_some", (pick,)))
 
 
 @st.composite
@@ -126,6 +133,24 @@ def lived(world: str, steps: Iterable[Step]) -> None:
 @pytest.mark.parametrize("world", WORLDS)
 @given(steps=lives(quiet_steps))
 def test_batches_restarts_and_days_come_to_what_a_replay_comes_to(world: str, steps: list[Step]) -> None:
+    later = range(1, len(WORLDS[world][0]))
+    lived(world, [*(Step("activate", (place,)) for place in later), *steps])
+
+
+@pytest.mark.parametrize("world", ["two policies", "three policies"])
+@given(steps=lives(quiet_steps))
+def test_policies_that_nobody_activates_change_nothing(world: str, steps: list[Step]) -> None:
+    lived(world, steps)
+
+
+@given(steps=lives(st.one_of(quiet_steps, weeks, activations)))
+def test_with_activations_it_comes_to_what_a_replay_by_the_active_policies_comes_to(steps: list[Step]) -> None:
+    lived("three policies", steps)
+
+
+@pytest.mark.parametrize("world", ["no registry", "registered", "restamping"])
+@given(steps=lives(st.one_of(quiet_steps, decisions, erasures)))
+def test_with_erasures_it_comes_to_what_a_replay_of_the_others_comes_to(world: str, steps: list[Step]) -> None:
     lived(world, steps)
 
 

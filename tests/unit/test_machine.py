@@ -202,9 +202,9 @@ def test_a_version_that_was_in_force_is_neither_changed_nor_left_out(tmp_path: P
 
 def test_a_version_that_would_judge_the_past_anew_is_refused_and_leaves_no_note(tmp_path: Path) -> None:
     first, back_dated = policy_document("as it stands"), policy_document("as it stands")
-    back_dated["policy"] |= {"version": 2, "effective_from": date(2025, 3, 1)}
-    policies = tuple(PolicyDocument.model_validate(each) for each in (first, back_dated))
-    one = OneMachine(tmp_path, policies[:1], None, EVENING)
+    back_dated["policy"] |= {"version": 2, "effective_from": date(2023, 3, 1)}  # before the first: first by itself
+    policies = tuple(PolicyDocument.model_validate(each) for each in (back_dated, first))
+    one = OneMachine(tmp_path, policies[1:], None, EVENING)
     one.take(lines(start()))
     again = Machine(one.machine.log, Rules(policies, None, one.rules.key), lambda: EVENING, lambda _: None)
     with pytest.raises(LogUnusableError):
@@ -231,7 +231,9 @@ def test_a_day_of_another_policy_is_refused_not_counted_by_this_one(tmp_path: Pa
     document["policy"] |= {"version": 2, "effective_from": date(2025, 5, 1)}
     later = PolicyDocument.model_validate(document)
     first = PolicyDocument.model_validate(policy_document("as it stands"))
-    one = OneMachine(tmp_path, (first, later), None, EVENING)
+    one = OneMachine(tmp_path, (first, later), None, EVENING - timedelta(20))
+    one.activate(1)
+    one.now = EVENING
     view = View(one.machine)
     counted = view.overview().result  # to the day to which reports are complete, by the policy of that day
     assert (counted["as_of"] < "2025-05-01", counted["policy"]["version"]) == (True, 1)
@@ -248,7 +250,10 @@ def test_while_a_new_policy_comes_into_force_every_look_is_by_one_of_them(tmp_pa
     document["policy"] |= {"version": 2, "effective_from": date(2025, 5, 13) - lag}  # so it counts from tomorrow on
     document["cohorts"] = dict(list(document["cohorts"].items())[:1])
     policies = (PolicyDocument.model_validate(policy_document("as it stands")), PolicyDocument.model_validate(document))
-    one = OneMachine(tmp_path, policies, None, EVENING)
+    one = OneMachine(tmp_path, policies, None, EVENING - timedelta(400))
+    one.activate(1)
+    one.now = EVENING
+    one.tick()
     for site in ("lisbon", "porto", "madrid"):
         one.machine.take(site, [each.replace(b'"lisbon"', f'"{site}"'.encode()) for each in lines(start())],
                          Origin("http", [0]))  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from monitor.core.registry import Registry, RegistryDocument
 from monitor.keeper import Origin
 from monitor.log import LogFullError, Transaction
-from monitor.log.sqlite import SqliteLog
+from monitor.log.sqlite import Erasure, SqliteLog
 from monitor.machine import Machine
 from monitor.view import View
 from tests.data.one_machine import SITE, OneMachine
@@ -60,6 +60,14 @@ class TightLog(SqliteLog):
     def add_action(self, action_id: str, record: bytes) -> None:
         self._take_room()
         super().add_action(action_id, record)
+
+    def erase(self, what: Erasure) -> None:
+        self._take_room()
+        super().erase(what)
+
+    def scrub(self) -> None:
+        self._take_room()
+        super().scrub()
 
     def forget_rejected(self, before: int) -> int:
         self._take_room()
