@@ -34,13 +34,22 @@ $(STAMP):
 	@rm -f $(VENV)/.set-up-* && touch $@
 
 # What tests use beside Python: PROGRAM=PACKAGE of Debian. Where another system has them by other ways, nothing is fetched.
-PROGRAMS = chromium=chromium promtool=prometheus
-programs:  ## Chromium and promtool, which tests use, if they are missing
+PROGRAMS = chromium=chromium promtool=prometheus amtool=prometheus-alertmanager openssl=openssl java=default-jre-headless
+# The jars of a real Kafka are fetched once, by Maven, which nothing else needs.
+KAFKA_LIBS = $(or $(JAKWATCH_KAFKA_LIBS),$(HOME)/.cache/jakwatch/kafka-4.1.1)
+ifeq ($(wildcard $(KAFKA_LIBS)/kafka_*.jar),)
+PROGRAMS += mvn=maven
+endif
+COPY_JARS = mvn -q -B -f tests/integration/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime
+programs:  ## Chromium, Prometheus, Alertmanager, Java and Kafka, which tests use, if they are missing
 	@missing=; for each in $(PROGRAMS); do command -v $${each%%=*} >/dev/null 2>&1 || missing="$$missing $${each#*=}"; done; \
 	[ -z "$$missing" ] || { echo "fetching$$missing" >&2; as=; [ "$$(id -u)" = 0 ] || as=sudo; \
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  { $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends$$missing fonts-dejavu-core >/dev/null; } || \
 	  { echo "install$$missing in the way of your system, then say make test again" >&2; exit 2; }; }
+	@[ -d '$(KAFKA_LIBS)' ] || { echo 'fetching Kafka into $(KAFKA_LIBS)' >&2; rm -rf '$(KAFKA_LIBS).part'; \
+	  { $(COPY_JARS) -DoutputDirectory='$(KAFKA_LIBS).part' && mv '$(KAFKA_LIBS).part' '$(KAFKA_LIBS)'; } || \
+	  { echo 'fetch what tests/integration/kafka/pom.xml names into a folder, and name it in JAKWATCH_KAFKA_LIBS' >&2; exit 2; }; }
 
 demo: $(STAMP)  ## the live service in invented hospitals, until you stop it
 	$(VENV)/bin/jakwatch demo $(ARGS)
@@ -52,7 +61,7 @@ torture: $(STAMP) programs  ## the long versions: many more random cases, new on
 	HYPOTHESIS_PROFILE=torture $(PY) -m pytest tests/property $(ARGS)
 	JAKWATCH_KILLS=100 $(PY) -m pytest tests/integration/test_killed_and_restarted.py $(ARGS)
 
-check: $(STAMP)  ## style, types, layers, generated files, the default policy
+check: $(STAMP) programs  ## style, types, layers, generated files, the default policy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict $(WATCHED)
@@ -60,9 +69,21 @@ check: $(STAMP)  ## style, types, layers, generated files, the default policy
 	$(PY) -m schemas.generate --check
 	$(PY) -m tools.commands_page --check
 	$(PY) -m tools.metrics_page --check
+	$(PY) -m tools.dashboards --check
+	$(PY) -m tools.compose_check
+	promtool check rules --lint=all --lint-fatal alerts/rules/*.yaml
+	promtool check config deploy/prometheus/prometheus.yml
+	amtool check-config deploy/alertmanager/alertmanager.yml
 	$(VENV)/bin/jakwatch policy check
 
-bench: $(STAMP)  ## how fast, how much memory, and against which goals
+# Another stream processor, in an environment of its own: what it needs need not agree with what we lock.
+PEERS := .venv-peers/.set-up
+$(PEERS): benchmarks/peers/requirements.lock
+	rm -rf .venv-peers && $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+bench: $(STAMP) programs $(PEERS)  ## how fast, how much memory, and against which goals
 	$(PY) -m benchmarks $(ARGS)
 
 format: $(STAMP)  ## mend what ruff can mend, and the generated pages
@@ -70,6 +91,7 @@ format: $(STAMP)  ## mend what ruff can mend, and the generated pages
 	$(PY) -m ruff format .
 	$(PY) -m tools.commands_page
 	$(PY) -m tools.metrics_page
+	$(PY) -m tools.dashboards
 
 schemas: $(STAMP)  ## JSON Schema, examples and reference page from the models
 	$(PY) -m schemas.generate
@@ -80,8 +102,9 @@ LOCK := .venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --pytho
 lock:      ## new requirements*.lock after a change of dependencies (ARGS=--upgrade: newest versions)
 	[ -x .venv-lock/bin/uv ] || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
 	$(LOCK) --output-file requirements.lock
+	$(subst pyproject.toml,benchmarks/peers/requirements.in,$(LOCK)) --output-file benchmarks/peers/requirements.lock
 	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:     ## remove .venv and what tools left behind
-	rm -rf $(VENV) .venv-lock .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(VENV) .venv-lock .venv-peers .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

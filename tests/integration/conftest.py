@@ -1,0 +1,35 @@
+"""What the tests of this folder share: one plain Kafka for all who need one, and one that is secured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.broker import Broker
+from tests.integration.certificates import ENDED
+from tests.integration.guarded import run_topics
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A plain broker that answers. Who uses it takes names of sites that nobody else does, and leaves it running."""
+    kafka = Broker(tmp_path_factory.mktemp("kafka"))
+    kafka.start()
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A secured broker with topics and rights of two sites as `topics apply` makes them, and everybody's users."""
+    kafka = Broker(tmp_path_factory.mktemp("guarded"), secured=True)
+    kafka.start()
+    for user in ("hospital-lisbon", "hospital-oslo", "jakwatch-monitor", "jakwatch-view"):
+        kafka.add_user(user)
+    kafka.hospitals.sign("lisbon")
+    kafka.hospitals.sign("ended", "lisbon", ENDED)
+    made = run_topics(kafka.folder, "apply", kafka.connection())
+    assert made.exit_code == 0, made.output
+    yield kafka
+    kafka.stop()
