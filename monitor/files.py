@@ -34,10 +34,10 @@ def read_lines(paths: Sequence[str], on_bytes: Callable[[int], None] | None = No
     for path in paths:
         name = "standard input" if path == "-" else path
         try:
-            with _opened(path) as (stream, position):
+            with opened(path) as (stream, position):
                 told = 0
                 for number, line in enumerate(_split(stream), 1):
-                    if not _is_blank(line):
+                    if not is_blank(line):
                         yield name, number, line
                     if on_bytes and number % 4096 == 0:
                         now = position()
@@ -47,7 +47,7 @@ def read_lines(paths: Sequence[str], on_bytes: Callable[[int], None] | None = No
                     on_bytes(position() - told)
         except (OSError, EOFError, zlib.error) as error:
             raise FileProblem(
-                f"{name}: cannot be read ({_reason(error)}); give a JSONL file, a .gz of one, or -"
+                f"{name}: cannot be read ({reason_of(error)}); give a JSONL file, a .gz of one, or -"
             ) from None
 
 
@@ -67,7 +67,7 @@ def read_registry(paths: Sequence[str]) -> Registry | None:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
+def opened(path: str) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
     """The byte stream of a path, and how many bytes of the file underneath have been read."""
     if path == "-":
         yield sys.stdin.buffer, lambda: 0
@@ -89,15 +89,15 @@ def _split(stream: BinaryIO) -> Iterator[bytes]:
 
 def _head(head: bytes, stream: BinaryIO) -> bytes:
     """The head of an over-long line whose rest is skipped; what is blank only so far does not pass for a blank line."""
-    blank = _is_blank(head)
+    blank = is_blank(head)
     while rest := stream.readline(_CHUNK):
-        blank = blank and _is_blank(rest)
+        blank = blank and is_blank(rest)
         if rest.endswith(b"\n"):
             break
-    return head[:-1] + b"?" if _is_blank(head) and not blank else head
+    return head[:-1] + b"?" if is_blank(head) and not blank else head
 
 
-def _is_blank(line: bytes) -> bool:
+def is_blank(line: bytes) -> bool:
     return not line.strip(b" \t\r\n")
 
 
@@ -107,7 +107,7 @@ def _without_end(line: bytes) -> bytes:
     return line[: MAX_BYTES + 1]
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Why, without the text of a library: it may quote what was read."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

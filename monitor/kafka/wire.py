@@ -16,6 +16,9 @@ from monitor.records import Course, Rejected, Tally, instant_text
 SCHEMA = 1
 POSITION = b"position"  # keys of the records of facts.<site> that are no facts; those of facts are JSON objects
 META = b"meta"
+MOST_OF_HEADERS = 64 << 10  # bytes of a message's own headers; beyond it only their number is kept
+LEFT_OUT = "headers-left-out"
+NO_COURSE: Course = ("-", "order")  # of a tombstone that stands for nothing
 
 
 class Record(NamedTuple):
@@ -104,6 +107,8 @@ def rejection(why: Rejected, at: int, headers: Iterable[tuple[str, bytes]] = ())
     told = {"reason": why.reason, "path": why.path, "rule": why.rule, "rejected_at": instant_text(at)}
     ours = tuple((name, text.encode()) for name, text in told.items())
     theirs = tuple((f"in.{name}", value) for name, value in headers)
+    if sum(len(name) + len(value or b"") for name, value in theirs) > MOST_OF_HEADERS:
+        theirs = ((LEFT_OUT, str(len(theirs)).encode()),)
     return Record(_write(_RejectedKey(why.channel, why.place)), why.raw, ours + theirs)
 
 
