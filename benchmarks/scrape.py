@@ -151,6 +151,6 @@ def overview(rows: Rates) -> Overview:
         "as_of": "2026-06-01", "complete_to": "2026-05-02", "program": "jakwatch 0",
         "policy": {"name": "bench", "version": 1, "sha256": "0", "confidence": 0.95}, "sites": None,
         "messages": {"received": 0, "rejected": {}}, "rates": rows, "unplaced": {}, "imputed": 0, "waiting": 0,
-        "conflicts": 0, "lost_to_follow_up": 0, "unassessable": 0, "unmapped": [],
+        "conflicts": 0, "lost_to_follow_up": 0, "unassessable": 0, "unmapped": [], "open_conflicts": [],
     }  # fmt: skip
     return Overview(at, at, None, at[:10], result, (), 0, (), (), (), ())

@@ -8,6 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from monitor.core.policy import PolicyDocument, Reference
+from monitor.core.rates import PoissonLimits, six_digits
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -56,6 +61,40 @@ class SiteActivity:
     rejected: dict[str, int]  # by reason
     patients: int
     answers: dict[tuple[str, str], int]  # (kind, decision) -> courses, those that began before go-live excepted
+    last_recorded: str | None = None  # instant at which its newest message was recorded, by its own clock
+    unmapped: dict[str, int] = field(default_factory=dict)  # kind of code -> occurrences in standing facts
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRate:
+    """A published rate per 100 patient-years, as the policy states it."""
+
+    cohort: str
+    aesi: str
+    estimator: str
+    source: str
+    rate: float
+    lower: float | None  # as published, else exact (Garwood) at the policy's level, where events are known
+    upper: float | None
+
+
+def reference_rates(policy: PolicyDocument) -> tuple[ReferenceRate, ...]:
+    """The references of a policy. Of rate and limits what it states goes before what its events come to."""
+    limits = PoissonLimits(float(policy.counting.confidence))
+    return tuple(_reference_rate(each, limits) for each in policy.references)
+
+
+def _reference_rate(given: Reference, limits: PoissonLimits) -> ReferenceRate:
+    found: list[float | None] = [None, None, None]
+    if given.events is not None and given.patient_years is not None:
+        lower, upper = limits.of(np.array([given.events]))
+        found = [100 * each / float(given.patient_years) for each in (given.events, float(lower[0]), float(upper[0]))]
+    stated = (given.rate, given.lower, given.upper)
+    numbers = [came if said is None else float(said) for said, came in zip(stated, found, strict=True)]
+    rate, low, high = (None if each is None else six_digits(each) for each in numbers)
+    if rate is None:
+        raise ValueError("a reference has neither a rate nor events")  # its model refuses that
+    return ReferenceRate(given.cohort, given.aesi, given.estimator, given.source, rate, low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +113,4 @@ class Overview:
     feeds: tuple[FeedState, ...]
     sites: tuple[SiteActivity, ...]
     approved_by: str | None = None  # who approved the policy in force; None: nobody
+    references: tuple[ReferenceRate, ...] = ()  # published rates that the policy in force compares with

@@ -34,6 +34,10 @@ What `/metrics` says, in Prometheus' text format 0.0.4. No metric holds a value 
   `{c.ROWS_LEFT_OUT.name}` says how many rows that cost.
 - Screening compliance is `{c.STARTS_COMPLIANT.name} / {c.STARTS_JUDGED.name}`. Starts that still wait for evidence are
   not judged yet; an unassessable one is not compliant.
+- `jakwatch run` says all but those of processes on Kafka, a replica (`jakwatch view`) these too. A worker
+  (`jakwatch monitor`) says its own, `{c.BUILD.name}`, `{c.READY.name}` and `{c.LIVE_SINCE.name}`.
+- Replicas say the same of the same hospital, so take the `max`, never the `sum` of them. While a replica still reads
+  the log of a hospital it says nothing of it, and no number of all together: half a log would look like few cases.
 - Metrics of the process ({_PROCESS}) come from the library prometheus_client, those of memory and CPU
   on Linux only.
 """

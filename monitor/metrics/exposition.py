@@ -6,6 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from monitor.metrics.catalogue import BUDGET, ROWS_LEFT_OUT, SERIES_BUDGET
+from monitor.metrics.platform import ReplicaState, WorkerState, replica_samples, worker_samples
 from monitor.metrics.rates import RateText
 from monitor.metrics.readings import samples
 from monitor.metrics.text import CONTENT_TYPE, as_bytes, family
@@ -29,18 +30,29 @@ class Exposition:
         self._process = _process_metrics()
         self._lock = Lock()
 
-    def render(self, overview: Overview) -> bytes:
-        """The text of a scrape, in UTF-8; send it as `CONTENT_TYPE`."""
+    def render(self, overview: Overview, replica: ReplicaState | None = None) -> bytes:
+        """The text of a scrape, in UTF-8; send it as `CONTENT_TYPE`. `replica`: what a replica says of itself."""
+        with self._lock:
+            text = self._written(overview, replica)
+        return text + self._of_process()
+
+    def render_worker(self, state: WorkerState) -> bytes:
+        """The text of a scrape of a worker, which knows neither cases nor rates."""
+        text = "".join(family(metric, found) for metric, found in worker_samples(state))
+        return as_bytes(text) + self._of_process()
+
+    def _of_process(self) -> bytes:
         from prometheus_client import generate_latest  # noqa: PLC0415 - see _process_metrics
 
-        with self._lock:
-            text = self._written(overview)
-        return text + generate_latest(self._process)
+        return generate_latest(self._process)
 
-    def _written(self, overview: Overview) -> bytes:
-        read = list(samples(overview))
+    def _written(self, overview: Overview, replica: ReplicaState | None) -> bytes:
+        loading = replica.loading if replica else frozenset()
+        read = list(samples(overview, loading))
+        read += replica_samples(replica) if replica else ()
         room = self._budget - _OWN_SERIES - sum(len(found) for _, found in read)
-        rates, left_out = self._rates.of(overview.result["rates"], max(0, room))
+        rows = [] if loading else overview.result["rates"]  # of a part of the sites a rate is another number
+        rates, left_out = self._rates.of(rows, max(0, room))
         own = family(BUDGET, [((), self._budget)]) + family(ROWS_LEFT_OUT, [((), left_out)])
         return rates + as_bytes(own + "".join(family(metric, found) for metric, found in read))
 

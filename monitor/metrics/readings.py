@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
 from monitor.metrics import catalogue as c
-from monitor.overview import FeedState, Overview, SiteActivity
+from monitor.overview import FeedState, Overview, ReferenceRate, SiteActivity
 
 DAY_SECONDS = 86_400
 Sample = tuple[tuple[str, ...], float]
@@ -20,11 +20,22 @@ _DECISIONS = {"order": c.ORDER_DECISIONS, "start": c.START_DECISIONS}
 _JUDGED = ("compliant", "violation", "unassessable")
 
 
-def samples(overview: Overview) -> Iterator[tuple[c.Metric, list[Sample]]]:
-    """Each metric that has a reader, in the catalogue's order."""
+def samples(overview: Overview, loading: Collection[str] = ()) -> Iterator[tuple[c.Metric, list[Sample]]]:
+    """Each metric that has a reader, in the catalogue's order; nothing that the sites still `loading` would falsify.
+
+    Half a site would say 0 where there are cases, and a feed to be silent that is not. So there is no sample, neither
+    of such a site nor of all together, and whoever watches goes on with what was said last.
+    """
     for metric in c.CATALOGUE:
         if metric in READERS:
-            yield metric, list(READERS[metric](overview))
+            yield metric, [each for each in READERS[metric](overview) if _is_whole(metric, each, loading)]
+
+
+def _is_whole(metric: c.Metric, sample: Sample, loading: Collection[str]) -> bool:
+    if not loading or metric in c.OF_PROCESS:
+        return True
+    names = [label.name for label in metric.labels]
+    return c.SITE.name in names and sample[0][names.index(c.SITE.name)] not in {*loading, c.NO_SITE}
 
 
 def moment(text: str) -> float:
@@ -83,12 +94,17 @@ def _cases_open(overview: Overview) -> Iterator[Sample]:
         yield from (((site, kind), count) for kind, count in preset(c.CASE_KIND.values, kinds))
 
 
-def _cases_oldest(overview: Overview) -> Iterable[Sample]:
-    oldest: dict[tuple[str, ...], float] = {}
-    for case in overview.cases:
-        key = (case.site, case.kind if case.kind in c.CASE_KIND.values else c.OTHER)
-        oldest[key] = min(moment(case.since), oldest.get(key, float("inf")))
-    return sorted(oldest.items())
+def _since(which: Callable[[Iterable[float]], float]) -> Reader:
+    """Since when the first, or the last, of the open cases has been one."""
+
+    def read(overview: Overview) -> Iterator[Sample]:
+        found: dict[tuple[str, ...], list[float]] = {}
+        for case in overview.cases:
+            kind = case.kind if case.kind in c.CASE_KIND.values else c.OTHER
+            found.setdefault((case.site, kind), []).append(moment(case.since))
+        yield from ((key, which(moments)) for key, moments in sorted(found.items()))
+
+    return read
 
 
 def _holds(overview: Overview) -> Iterator[Sample]:
@@ -152,14 +168,45 @@ def _unplaced(overview: Overview) -> Iterator[Sample]:
     yield from (((reason,), count) for reason, count in counts)
 
 
-def _unmapped(number: Callable[[Mapping[str, Any]], int]) -> Reader:
+def _conflicts(overview: Overview) -> Iterator[Sample]:
+    by_site = Counter(each["site"] for each in overview.result["open_conflicts"])
+    yield from (((site,), by_site[site]) for site in sorted({*_sites(overview), *by_site}))
+
+
+def _delay(seconds: Callable[[float], float]) -> Reader:
+    """Of each site: from when its newest message was recorded to when the last one arrived."""
+
     def read(overview: Overview) -> Iterator[Sample]:
-        counts = Counter[str]()
-        for row in overview.result["unmapped"]:
-            counts[row["kind"]] += number(row)
-        yield from (((kind,), count) for kind, count in preset(c.CODE_KIND.values, counts))
+        for site in overview.sites:
+            if site.last_received is not None and site.last_recorded is not None:
+                yield (site.site,), max(0, seconds(moment(site.last_received) - moment(site.last_recorded)))
 
     return read
+
+
+def _references(number: Callable[[ReferenceRate], float | None]) -> Reader:
+    def read(overview: Overview) -> Iterator[Sample]:
+        for each in overview.references:
+            if (value := number(each)) is not None:
+                yield (each.cohort, each.aesi, each.estimator, each.source), value
+
+    return read
+
+
+def _unmapped_facts(overview: Overview) -> Iterator[Sample]:
+    """Of no site: what the whole has more than its sites."""
+    rest = Counter[str]()
+    for row in overview.result["unmapped"]:
+        rest[row["kind"]] += row["count"]
+    for site in overview.sites:
+        rest.subtract(site.unmapped)
+        yield from (((site.site, kind), count) for kind, count in preset(c.CODE_KIND.values, site.unmapped))
+    yield from (((c.NO_SITE, kind), count) for kind, count in preset(c.CODE_KIND.values, +rest))
+
+
+def _unmapped_codes(overview: Overview) -> Iterator[Sample]:
+    counts = Counter(row["kind"] for row in overview.result["unmapped"])
+    yield from (((kind,), count) for kind, count in preset(c.CODE_KIND.values, counts))
 
 
 def _info(name: str, *fields: str) -> Reader:
@@ -171,9 +218,13 @@ def _info(name: str, *fields: str) -> Reader:
 
 
 READERS: dict[c.Metric, Reader] = {
+    c.REFERENCE: _references(lambda each: each.rate),
+    c.REFERENCE_LOWER: _references(lambda each: each.lower),
+    c.REFERENCE_UPPER: _references(lambda each: each.upper),
     c.CONFIDENCE: lambda overview: _only(overview.result["policy"]["confidence"]),
     c.CASES_OPEN: _cases_open,
-    c.CASES_OLDEST: _cases_oldest,
+    c.CASES_OLDEST: _since(min),
+    c.CASES_NEWEST: _since(max),
     c.CASES_CLOSED: lambda overview: _only(overview.closed_cases),
     c.HOLDS: _holds,
     c.FINDINGS: _findings,
@@ -187,6 +238,8 @@ READERS: dict[c.Metric, Reader] = {
     c.LAST_RECEIVED: lambda overview: [
         ((site.site,), moment(site.last_received)) for site in overview.sites if site.last_received is not None
     ],
+    c.LATENESS: _delay(lambda old: old),
+    c.CLOCK_AHEAD: _delay(lambda old: -old),
     c.PATIENTS: _by_site(lambda site: site.patients),
     c.RECEIVED: _received,
     c.MESSAGES: _messages,
@@ -194,16 +247,17 @@ READERS: dict[c.Metric, Reader] = {
     c.UNPLACED_EVENTS: _unplaced,
     c.IMPUTED: _tally("imputed"),
     c.WAITING: _tally("waiting"),
-    c.CONFLICTS: _tally("conflicts"),
+    c.CONFLICTS: _conflicts,
     c.LOST: _tally("lost_to_follow_up"),
     c.UNASSESSABLE: _tally("unassessable"),
-    c.UNMAPPED_CODES: _unmapped(lambda _: 1),
-    c.UNMAPPED_FACTS: _unmapped(lambda row: row["count"]),
+    c.UNMAPPED_CODES: _unmapped_codes,
+    c.UNMAPPED_FACTS: _unmapped_facts,
     c.BUILD: lambda overview: [((overview.result["program"].removeprefix("jakwatch "),), 1)],
     c.POLICY: _info("policy", "name", "version", "sha256"),
     c.REGISTRY: _info("sites", "version", "sha256"),
     c.AS_OF: lambda overview: _when(overview.result["as_of"]),
     c.COMPLETE_TO: lambda overview: _when(overview.result["complete_to"]),
     c.COMPUTED: lambda overview: _when(overview.computed_at),
+    c.READY: lambda overview: _only(int(overview.trouble is None)),
     c.LIVE_SINCE: lambda overview: _when(overview.live_since),
 }

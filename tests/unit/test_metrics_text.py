@@ -120,7 +120,8 @@ def test_unknown_words_of_the_program_reach_a_scrape_only_as_other(rows):
     others = [name for name, labels, value in samples(text) if "other" in dict(labels).values() and value]
     assert sorted(others) == sorted(
         [f"jakwatch_{name}" for name in ("messages", "messages_rejected", "courses", "cases_open")]
-        + ["jakwatch_cases_open_oldest_timestamp_seconds"] + ["jakwatch_open_findings"] * 4
+        + [f"jakwatch_cases_open_{which}_timestamp_seconds" for which in ("oldest", "newest")]
+        + ["jakwatch_open_findings"] * 4
     )  # fmt: skip
     for word in (b"strange", b"rude", b"maybe", b"plague", b"guessed"):
         assert word not in text
@@ -133,7 +134,7 @@ def test_a_site_that_sent_nothing_has_its_counts_at_zero():
     assert {value for _, value in of_site} == {0}
     assert {name.removeprefix("jakwatch_") for name, _ in of_site} == {
         "cases_open", "orders_on_hold", "open_findings", "courses", "starts_judged", "starts_compliant", "patients",
-        "messages_received", "messages", "messages_rejected",
+        "messages_received", "messages", "messages_rejected", "conflicts_open", "unmapped_occurrences",
     }  # fmt: skip
 
 
