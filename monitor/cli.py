@@ -20,6 +20,14 @@ from monitor.exitcodes import ExitCode
 COMMANDS = {
     "replay": ("monitor.commands.replay", "Decisions and rates of files of messages: what the live service would say."),
     "run": ("monitor.commands.run", "The single machine, live: HTTP and folder in, answers and a page out."),
+    "monitor": ("monitor.commands.monitor", "A worker on Kafka: takes in what hospitals publish, and answers it."),
+    "view": ("monitor.commands.view", "A replica on Kafka: the pages, the interface and the metrics of all sites."),
+    "publish": ("monitor.commands.publish", "Send messages of files to Kafka, each confirmed."),
+    "topics": ("monitor.commands.topics", "The topics and rights that sites need: make them, check them."),
+    "rejected": ("monitor.commands.rejected", "What could not be taken from Kafka: list it, show it, send it again."),
+    "doctor": ("monitor.commands.doctor", "What is wrong with brokers, topics, rights, clocks, workers; what to do."),
+    "canary": ("monitor.commands.canary", "Prove every few minutes that a violation comes through."),
+    "pseudonym": ("monitor.commands.pseudonym", "The pseudonym of a patient of a site, to erase what is held."),
     "validate": ("monitor.commands.validate", "Which lines of a file would be rejected, and why."),
     "policy": ("monitor.commands.policy", "Check, show, explain and compare policies."),
     "schemas": ("monitor.commands.schemas", "The messages in and out as JSON Schema, with examples."),
@@ -29,7 +37,7 @@ COMMANDS = {
 
 
 EPILOG = """\b
-Exit codes: 0 done, 1 findings (validate, policy check, policy diff), 2 wrong use,
+Exit codes: 0 done, 1 findings (validate, policy check, policy diff, topics, doctor, publish), 2 wrong use,
 69 something needed is missing, 70 a bug, 75 stopped to be restarted.
 
 \b

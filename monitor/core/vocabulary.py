@@ -6,6 +6,7 @@ what a code means once per distinct concept instead of once per message, and a p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -55,12 +56,21 @@ class Vocabulary:
         """The index of a dose; equal numbers are one dose however they are written."""
         key = (dose.amount, dose.per_day)
         known = self._dose_index.get(key)
-        if known is None:
-            known = self._dose_index[key] = len(self.doses)
-            self.doses.append(key)
-            self.daily_mg.append(Fraction(dose.amount) * Fraction(dose.per_day))
-            self.daily_text.append(decimal_text(_EXACTLY.multiply(dose.amount, dose.per_day)))
-        return known
+        return self._add_dose(key) if known is None else known
+
+    def _add_dose(self, key: tuple[Decimal, Decimal]) -> int:
+        index = self._dose_index[key] = len(self.doses)
+        self.doses.append(key)
+        self.daily_mg.append(Fraction(key[0]) * Fraction(key[1]))
+        self.daily_text.append(decimal_text(_EXACTLY.multiply(*key)))
+        return index
+
+    def extend(self, codings: Iterable[Codings], doses: Iterable[tuple[Decimal, Decimal]]) -> None:
+        """Take over further ones in the order in which another vocabulary met them."""
+        for each in codings:
+            self._add(each)
+        for key in doses:
+            self._add_dose(key)
 
 
 def decimal_text(value: Decimal) -> str:

@@ -18,6 +18,18 @@ class LogFullError(Exception):
     """There is no room: nothing of the transaction was kept, and the same may be tried again once there is."""
 
 
+class LogRefusedError(Exception):
+    """A transaction was refused for good, mostly since somebody else owns the site now: nothing of it was kept."""
+
+
+class LogUnreachableError(Exception):
+    """The log does not answer. Whether a transaction was kept is found out by reading it again."""
+
+
+class LogChangedError(Exception):
+    """The log holds less than what was read of it, since something was erased: it is to be read anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """What one batch of one site comes to. It is kept whole or not at all."""
