@@ -12,7 +12,22 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import bulk, growth, jobs, limits, memory, orders, rates, record, replay, restart, scrape
+from benchmarks import (
+    bulk,
+    growth,
+    jobs,
+    latency,
+    limits,
+    live,
+    memory,
+    orders,
+    rates,
+    record,
+    replay,
+    restart,
+    scrape,
+    stream,
+)
 from benchmarks.harness import CaseFailed, Setting
 from benchmarks.table import Report, rendered, verdict
 
@@ -28,8 +43,11 @@ BENCHMARKS: dict[str, Callable[[Setting], Report]] = {
     "bulk": bulk.run,
     "orders": orders.run,
     "restart": restart.run,
+    "stream": stream.run,
+    "latency": latency.run,
+    "live": live.run,
 }
-LIBRARIES = ("pydantic", "msgspec", "numpy", "scipy", "prometheus-client")
+LIBRARIES = ("pydantic", "msgspec", "numpy", "scipy", "prometheus-client", "faust-streaming", "aiokafka")
 FAILED = 70
 FEWEST = 3
 

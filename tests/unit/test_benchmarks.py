@@ -30,11 +30,15 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 # The command
 
 
+ON_KAFKA = ("stream", "latency", "live")  # tests/integration/test_benchmarks_on_kafka.py
+
+
 def test_a_quick_run_prints_every_benchmark_in_one_table_and_never_fails_on_a_goal() -> None:
-    done = bench("--quick")
+    names = [name for name in BENCHMARKS if name not in ON_KAFKA]
+    done = bench("--quick", *names)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines if line.split(":")[0] in BENCHMARKS] == list(BENCHMARKS)
+    assert [line.split(":")[0] for line in lines if line.split(":")[0] in BENCHMARKS] == names
     assert "cores" in lines[0]
     assert "goals met" in done.stdout
     assert "repetition 1 of 1" in done.stderr
