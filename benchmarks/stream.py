@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 
 def run(setting: Setting) -> Report:
     """Every contender once a repetition, each time on the same topics, as another group or other sites."""
-    count = setting.size(40_000, quick=2_000)
+    count = setting.size(80_000, quick=2_000)
     with a_broker(setting.folder) as servers:
         found: dict[str, list[Measurement]] = {"monitor": [], "quixstreams": [], "stock Faust": []}
         for repetition in range(setting.repetitions):

@@ -1,4 +1,4 @@
-"""One process, put together: log, machine, writer, folder, web. `jakwatch run` and `jakwatch demo` are this."""
+"""The single machine as a process: log, machine, writer, folder, pages. `jakwatch run` and `jakwatch demo` are this."""
 
 from __future__ import annotations
 
@@ -7,35 +7,34 @@ import fcntl
 import gc
 import logging
 import os
-import signal
-import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from monitor import faults
+from monitor.alerting import watching
 from monitor.core.policy import PolicyDocument
 from monitor.core.registry import Registry
 from monitor.folder import Folder
 from monitor.keyfile import pseudonym_key
-from monitor.log import LogFullError
+from monitor.log import LogUnusableError
 from monitor.log.sqlite import SqliteLog
 from monitor.machine import Machine
 from monitor.sites import Rules
 from monitor.view import View
+from monitor.web import serving
 from monitor.web.app import Application
-from monitor.web.guard import Tokens
+from monitor.web.desk import MachineDesk
 from monitor.web.health import Health
-from monitor.writer import TICK, Writer
+from monitor.writer import Writer
 
-TICK_SECONDS = 5.0
 log = logging.getLogger("jakwatch")
 
 
-class InUseError(Exception):
+class InUseError(LogUnusableError):
     """Another process works on the same data."""
 
 
@@ -46,11 +45,9 @@ class Settings:
     data: Path  # folder of the log and the key
     policies: tuple[PolicyDocument, ...]
     registry: Registry | None
-    host: str
-    port: int  # 0: any that is free
+    at: serving.Address
     inbox: Path | None = None
-    tokens: Tokens = field(default_factory=Tokens)
-    tls: ssl.SSLContext | None = None
+    alerts: watching.Settings | None = None  # None: nobody is called from here
 
 
 class Life(Protocol):
@@ -82,84 +79,74 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 async def _serve(settings: Settings, told: Callable[[str], None], life: Life | None) -> None:
-    stop = asyncio.Event()
-    signs = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    for sign in signs if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else signs[:2]:  # as nohup asks
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    machine = _machine(settings)
-    writer, view = Writer(machine), View(machine)
-    writer.start()
-    health = Health(writer.is_alive, lambda: machine.trouble)
-    application = Application(writer, view, health, settings.tokens)
-    try:
-        listening = application.listening(settings.host, settings.port, settings.tls)
-        async with listening as address:
-            await _until(stop, writer.run(lambda: _open(machine, life)))
-            if stop.is_set():
-                return
-            async with asyncio.TaskGroup() as tasks:  # only now: it would wrap what is wrong with the log
-                health.loading = False
-                going = [tasks.create_task(each) for each in _tasks(settings, writer, life)]
-                told(address)
-                await stop.wait()
-                for task in going:
-                    task.cancel()
-    finally:
-        if not health.loading:  # what is still being read may be left where it is
-            writer.stop()
-            machine.log.close()
+    process = SingleProcess(settings, life)
+
+    def heard(url: str) -> None:
+        process.url = url
+        told(url)
+
+    await serving.serve(process, settings.at, heard)
+
+
+class SingleProcess:
+    """All parts of it."""
+
+    url = ""  # under which it is served
+
+    def __init__(self, settings: Settings, life: Life | None) -> None:
+        self.settings = settings
+        self.life = life
+        self.machine = _machine(settings)
+        self.thread = Writer(self.machine)
+        self.health = Health(self.thread.is_alive, lambda: self.machine.trouble)
+        self.application = Application(
+            self.thread, View(self.machine), self.health, MachineDesk(self.thread), settings.at.tokens
+        )
+
+    async def open(self) -> None:
+        await self.thread.run(self._load)
+
+    def _load(self) -> None:
+        """Load the log. What was loaded stays: the collector need never look at it again."""
+        gc.disable()
+        self.machine.open(_tell_of_site)
+        if self.life is not None:
+            self.life.fill(self.machine)
+        gc.enable()
+        gc.freeze()
+
+    def tasks(self) -> Iterator[Coroutine[Any, Any, None]]:
+        inbox = self.settings.inbox
+        if inbox is not None:
+            inbox.mkdir(parents=True, exist_ok=True)
+            yield Folder(inbox, self.thread).watch()
+        if self.life is not None:
+            yield self.life.go_on(self.thread)
+        if self.settings.alerts is not None:
+            view = self.application.view
+            watched = watching.Watched(
+                look=lambda: self.thread.look(view.overview, lambda: view.last),
+                last=lambda: view.last,
+                trouble=self.health.trouble,
+                url=lambda: self.url,
+            )
+            yield watching.Watching(self.settings.alerts, self.settings.data, watched).go_on()
+
+    async def close(self) -> None:
+        self.machine.log.close()
 
 
 def _machine(settings: Settings) -> Machine:
     path = settings.data / "log.sqlite"
     key = pseudonym_key(settings.data / "pseudonym.key", may_make=not path.exists())
     rules = Rules(settings.policies, settings.registry, key)
-    return Machine(SqliteLog(path), rules, lambda: datetime.now(UTC), _tell_of_fault)
+    return Machine(SqliteLog(path), rules, lambda: datetime.now(UTC), tell_of_fault)
 
 
-def _tell_of_fault(fault: Exception) -> None:
+def tell_of_fault(fault: Exception) -> None:
     log.error("a bug left a patient unassessable: %s", faults.summary(fault))
-
-
-def _open(machine: Machine, life: Life | None) -> None:
-    """Load the log. What was loaded stays: the collector need never look at it again."""
-    gc.disable()
-    machine.open(_tell_of_site)
-    if life is not None:
-        life.fill(machine)
-    gc.enable()
-    gc.freeze()
 
 
 def _tell_of_site(site: str, received: int) -> None:
     if received:
         log.info("%s: read from the log; %d messages had arrived", site, received)
-
-
-async def _until(stop: asyncio.Event, work: Awaitable[None]) -> None:
-    """Wait for the work, or for being asked to stop."""
-    stopped, working = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(work)
-    await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if working.done():
-        working.result()
-
-
-def _tasks(settings: Settings, writer: Writer, life: Life | None) -> Iterator[Coroutine[Any, Any, None]]:
-    yield _tick(writer)
-    if settings.inbox is not None:
-        settings.inbox.mkdir(parents=True, exist_ok=True)
-        yield Folder(settings.inbox, writer).watch()
-    if life is not None:
-        yield life.go_on(writer)
-
-
-async def _tick(writer: Writer) -> None:
-    """Let time pass for the machine: step by step while there is something to do, then every few seconds."""
-    while True:
-        try:
-            more = await writer.run(writer.machine.tick, TICK)
-        except LogFullError as full:
-            log.warning("%s", full)
-            more = False
-        await asyncio.sleep(0 if more else TICK_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
@@ -15,7 +16,8 @@ from monitor.core.feeds import feeds_of
 from monitor.core.ledger import SITE
 from monitor.core.rates import Rates
 from monitor.keeper import Keeper
-from monitor.overview import Case, CourseView, FeedState, Overview, SiteActivity
+from monitor.metrics.platform import ReplicaState
+from monitor.overview import Case, CourseView, FeedState, Overview, SiteActivity, reference_rates
 from monitor.records import Answer, instant_text
 from monitor.result import Row, Share, add_site, result_of
 from monitor.sites import Sites
@@ -26,8 +28,12 @@ class OtherRulesError(Exception):
     """On the day asked for, another version of policy or registry was in force than the one this process counts by."""
 
 
+class NotKnownError(Exception):
+    """What is asked for cannot be said now, or not all of it; the text says why."""
+
+
 class View:
-    """Looks at a machine from its own thread. What nothing has changed since is not computed again."""
+    """Looks at the sites of a process from their own thread. What nothing has changed since is not computed again."""
 
     def __init__(self, machine: Sites) -> None:
         self.machine = machine
@@ -60,8 +66,13 @@ class View:
             feeds=tuple(feed for keeper in self._keepers() for feed in _feeds(keeper, machine.today(keeper.site))),
             sites=tuple(self._activity(keeper) for keeper in self._keepers()),
             approved_by=machine.policy.policy.policy.approved_by,
+            references=reference_rates(machine.policy.policy),
         )
         return self._last
+
+    def replica(self, _overview: Overview) -> ReplicaState | None:
+        """What a replica says of itself in its metrics; None where this process is none."""
+        return None
 
     @property
     def last(self) -> Overview | None:
@@ -73,7 +84,7 @@ class View:
 
         Without one it is today, or where rates still go by the policy before, the day to which reports are complete.
 
-        Costs a judgement of everybody. Raises OtherRulesError.
+        Costs a judgement of everybody. Raises OtherRulesError, NotKnownError.
         """
         day = self._last_day() if as_of is None else as_of
         if not self._counts_by_the_rules_of(day):
@@ -166,6 +177,8 @@ class View:
             rejected=dict(tally.rejected),
             patients=len(state.ledger.sheets) - (SITE in state.ledger.sheets),
             answers={course: count for course, count in sorted(keeper.decisions.items()) if count},
+            last_recorded=None if state.signs.last_recorded is None else instant_text(state.signs.last_recorded),
+            unmapped=_unmapped(keeper),
         )
 
 
@@ -173,6 +186,15 @@ def as_json(answer: Answer) -> dict[str, Any]:
     """An answer as `schemas.outbound.Answer` prints it."""
     found: dict[str, Any] = msgspec.to_builtins(answer)
     return found
+
+
+def _unmapped(keeper: Keeper) -> dict[str, int]:
+    """By kind, as `result` has it by code."""
+    cube, codings = keeper.state.cube, keeper.state.intake.vocabulary.codings
+    found = Counter[str]()
+    for (kind, concept), times in (cube.unmapped if cube else {}).items():
+        found[kind] += times * len(set(codings[concept]))
+    return dict(sorted((+found).items()))
 
 
 def _feeds(keeper: Keeper, today: int) -> Iterator[FeedState]:

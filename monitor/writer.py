@@ -1,4 +1,4 @@
-"""The one thread that owns the machine: everybody else hands it jobs and waits.
+"""The one thread that owns the sites of a process: everybody else hands it jobs and waits.
 
 A job says how long it may wait; the one that has waited longest beyond that comes next, so that an order passes a bulk
 load without ever starving it. Messages that wait for one site share a transaction, and so one wait for the disk.
@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from monitor.keeper import Origin
 from monitor.machine import Machine, Receipt
+from monitor.sites import Sites
 
 T = TypeVar("T")
+S_co = TypeVar("S_co", bound=Sites, covariant=True)
 
 ORDER, BULK, READ, TICK = 0.0, 0.2, 0.3, 1.0
 """How many seconds the kinds of job may wait for others."""
@@ -47,10 +49,10 @@ def _nothing() -> None:
     """There is nothing else to look at."""
 
 
-class Writer:
+class SitesThread(Generic[S_co]):
     """Runs jobs one after another in its own thread."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: S_co) -> None:
         self.machine = machine
         self._jobs: list[tuple[float, int, _Job]] = []
         self._numbers = itertools.count()
@@ -98,17 +100,6 @@ class Writer:
         finally:
             self._looks -= 1
 
-    async def take(self, site: str, messages: Sequence[bytes]) -> list[Receipt]:
-        """Take in the messages of one request; durable when this returns. Raises BusyError, and as `Machine.take`."""
-        patience = ORDER if len(messages) == 1 else BULK
-        job = _Job(lambda: self._take(site, messages), _nobody, patience, site, messages)
-        receipts: list[Receipt] = await self._hand_over(job)
-        return receipts
-
-    async def read_on(self, site: str, messages: Sequence[bytes], origin: Origin) -> list[Receipt]:
-        """Take in messages of a channel that is read once in order."""
-        return await self.run(lambda: self.machine.take(site, messages, origin), BULK)
-
     async def _hand_over(self, job: _Job) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -132,6 +123,29 @@ class Writer:
             self._do(jobs)
 
     def _next(self) -> list[_Job]:
+        """What is done next, together."""
+        return [heapq.heappop(self._jobs)[2]]
+
+    def _do(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            _finish(job, job.work)
+
+
+class Writer(SitesThread[Machine]):
+    """That of the single machine, which messages come in through."""
+
+    async def take(self, site: str, messages: Sequence[bytes]) -> list[Receipt]:
+        """Take in the messages of one request; durable when this returns. Raises BusyError, and as `Machine.take`."""
+        patience = ORDER if len(messages) == 1 else BULK
+        job = _Job(lambda: self._take(site, messages), _nobody, patience, site, messages)
+        receipts: list[Receipt] = await self._hand_over(job)
+        return receipts
+
+    async def read_on(self, site: str, messages: Sequence[bytes], origin: Origin) -> list[Receipt]:
+        """Take in messages of a channel that is read once in order."""
+        return await self.run(lambda: self.machine.take(site, messages, origin), BULK)
+
+    def _next(self) -> list[_Job]:
         """The next job, and the others that can share its transaction."""
         _, _, first = heapq.heappop(self._jobs)
         jobs, count = [first], len(first.messages)
@@ -150,7 +164,7 @@ class Writer:
 
     def _do(self, jobs: list[_Job]) -> None:
         if len(jobs) == 1:
-            _finish(jobs[0], jobs[0].work)
+            super()._do(jobs)
             return
         messages = [message for job in jobs for message in job.messages]
         try:

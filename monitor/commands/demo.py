@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from monitor import report
-from monitor.commands.run import DEFAULT_PORT, served
+from monitor.commands.run import DEFAULT_PORT
+from monitor.commands.serving import served
 from monitor.demo import cases, hospitals
 from monitor.policyfile import default_policy_path, load_policies, load_registry
 
@@ -59,7 +60,8 @@ def command(patients: int, seed: int, port: int, data: Path | None, files: Path 
 
 def _live(folder: Path, patients: int, seed: int, port: int) -> None:
     from monitor.demo_life import DemoLife  # noqa: PLC0415  --files and --help wait for none of it
-    from monitor.service import Settings  # noqa: PLC0415
+    from monitor.service import Settings, serve  # noqa: PLC0415
+    from monitor.web.serving import Address  # noqa: PLC0415
 
     life = DemoLife(folder, seed, patients)
     registry = folder / SITES
@@ -68,13 +70,13 @@ def _live(folder: Path, patients: int, seed: int, port: int) -> None:
         data=folder,
         policies=load_policies([default_policy_path()]),
         registry=load_registry([registry]),
-        host="127.0.0.1",
-        port=port,
+        at=Address("127.0.0.1", port),
     )
     goes_on = (folder / "log.sqlite").exists()
     what = "Reading what hospitals sent so far" if goes_on else "Filling invented hospitals with three years of life"
     click.echo(f"{what} ...", err=True)
-    served(settings, _where_to_look, life)
+    with served():
+        serve(settings, _where_to_look, life)
 
 
 def _where_to_look(address: str) -> None:

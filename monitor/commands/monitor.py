@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.commands.broker import broker_options
-from monitor.commands.given import given_key, rules_options, what_a_person_can_mend
+from monitor.commands.given import rules_options, what_a_person_can_mend
 from monitor.exitcodes import ExitCode
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
     from monitor.files import read_registry  # noqa: PLC0415
     from monitor.kafka.preflight import lacking  # noqa: PLC0415
     from monitor.kafka.reach import CannotReachError  # noqa: PLC0415
+    from monitor.keyfile import KeyProblem, pseudonym_key  # noqa: PLC0415
     from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415
     from monitor.replay import quiet_memory  # noqa: PLC0415
     from monitor.sites import Rules  # noqa: PLC0415
@@ -65,15 +66,15 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
     if not registries:
         raise click.UsageError("--sites is missing: the registry says which sites there are.")
     with what_a_person_can_mend():
-        rules = Rules(
-            load_policies(list(policies) or [default_policy_path()]), read_registry(registries), given_key(key)
-        )
+        given = load_policies(list(policies) or [default_policy_path()])
+        registry = read_registry(registries)
     quiet_memory()
     log_to_stderr()
     try:
-        _wait_for_nothing(lacking(connection, "monitor", rules.registry.names if rules.registry else ()))
+        rules = Rules(given, registry, pseudonym_key(key, may_make=False))
+        _wait_for_nothing(lacking(connection, "monitor", registry.names if registry else ()))
         Process(Settings(connection, rules, instance, host, port, snapshots)).run()
-    except (CannotReachError, CannotServeError) as problem:
+    except (CannotReachError, CannotServeError, KeyProblem) as problem:
         click.echo(f"jakwatch: {problem}", err=True)
         raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None
 

@@ -254,8 +254,7 @@ class _Consumer(driver.Consumer):
             lane = self.lanes.get(tp)
             if lane is None or not lane.live or lane.read != want[tp]:
                 continue
-            lane.waiting.extend(records)
-            lane.read, lane.end = read, end
+            lane.note(records, read, end)
             await self._hand_over(lane)
 
     async def _hand_over(self, lane: Lane) -> None:

@@ -139,9 +139,7 @@ class Followed:
 
     def defer(self) -> None:
         """Whom anything has touched is counted step by step, before somebody looks."""
-        state = self.keeper.state
-        state.ledger.touched.discard(SITE)  # what a site says of itself is of nobody, and there is nobody to count
-        state.defer()
+        self.keeper.state.defer()
 
     # What it is
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ MOST_IN_A_BATCH = 500
 """Messages of one transaction: more would keep the other sites waiting, and no more are needed for speed."""
 
 MOST_WAITING = 2_000  # beyond it the topic is not read on: each site is held back by itself alone
+TRAILING_SECONDS = 2.0
 FAILURES, WITHIN_SECONDS = 5, 600.0
 """So often a site may be taken anew before it is parked; what went wrong longer ago is forgotten."""
 
@@ -43,6 +45,7 @@ class Lane:
     parked: str | None = None  # why it is left alone until somebody looks
     taking: asyncio.Task[None] | None = None
     told: str = ""  # what was said last of why it does not go on
+    read_at: float = 0.0  # when `read` moved last (monotonic)
     failures: deque[float] = field(default_factory=deque)
     end: int | None = None  # offset behind the last message of the topic, as far as known
 
@@ -80,10 +83,24 @@ class Lane:
             self.waiting.clear()
             self.read = self.batch.end
 
+    def note(self, records: Iterable[Any], read: int, end: int | None) -> None:
+        """What a poll found: records, the offset behind them, and the end of the topic as far as it is known."""
+        self.waiting.extend(records)
+        if read != self.read:
+            self.read, self.read_at = read, time.monotonic()
+        self.end = end
+
     def cut(self) -> Batch | None:
-        """The next batch, if there is something to do and nothing under way."""
-        if not self.waiting or self.batch is not None or not self.live or self.is_paused:
+        """The next batch, if there is something to do and nothing under way.
+
+        It is empty where nothing came for a while but marks of transactions: then only the position moves on.
+        """
+        if self.batch is not None or not self.live or self.is_paused:
             return None
+        if not self.waiting:
+            trails = self.read > self.position and time.monotonic() > self.read_at + TRAILING_SECONDS
+            self.batch = Batch(self, [], self.read) if trails else None
+            return self.batch
         records = [self.waiting.popleft() for _ in range(min(MOST_IN_A_BATCH, len(self.waiting)))]
         end = records[-1].offset + 1 if self.waiting else self.read
         self.batch = Batch(self, records, end)

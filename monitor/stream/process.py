@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ class Process:
 
 def _lag_seconds(lane: Lane) -> float | None:
     """The age of the oldest message that is not kept yet, as far as it was read."""
-    oldest = lane.batch.records[0] if lane.batch else lane.waiting[0] if lane.waiting else None
+    under_way = lane.batch.records if lane.batch else ()
+    oldest = next(iter([*under_way[:1], *islice(lane.waiting, 1)]), None)
     if oldest is None:
         return 0.0 if lane.live and not lane.lag else None
     age: float = datetime.now(UTC).timestamp() - oldest.timestamp / 1000

@@ -10,26 +10,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
 from aiokafka.structs import ConsumerRecord
 
-from monitor.core.actions import settlements_of, waivers_of
-from monitor.core.days import instant
+from monitor.core import facts as f
+from monitor.core.actions import erasures_of, settlements_of, waivers_of
+from monitor.core.batch import News
+from monitor.core.days import local_day
 from monitor.core.given import Intake
 from monitor.core.state import SiteState
 from monitor.kafka.connection import Connection
 from monitor.kafka.names import topic
 from monitor.keeper import Draft, Keeper, Origin
 from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, LogUnusableError
-from monitor.log.kafka import LARGEST_KEPT, KafkaLog, Standing
+from monitor.log.kafka import LARGEST_KEPT, KafkaLog, Standing, quiet_client
 from monitor.records import Answer
 from monitor.rulebook import check_id_rules, check_key, check_versions
 from monitor.sites import ActionRefusedError, Rules, Sites
-from monitor.stream.snapshot import Snapshots
+from monitor.stream.snapshot import Snapshots, mark
 from schemas import actions as act
 from schemas.parts import RESERVED_SITE
 
@@ -47,11 +49,12 @@ _APPENDED = 1  # timestamp type of a topic with LogAppendTime
 class Owned:
     """A site that this worker owns."""
 
-    def __init__(self, keeper: Keeper, kept_in: KafkaLog, today: int) -> None:
+    def __init__(self, keeper: Keeper, kept_in: KafkaLog, erased: str, today: int) -> None:
         self.keeper = keeper
         self.log = kept_in
+        self.erased = erased  # mark of those of whom nothing is in it any more
         self.lock = asyncio.Lock()
-        self.today = today  # the day it was last judged on
+        self.today = today  # the day it was last judged on, or its topics were written to
         self.due: list[str] = []  # courses to be judged anew
         self.rejected_in_a_row = 0
         self.worked_at = 0.0  # when messages came last (monotonic)
@@ -74,10 +77,13 @@ class Worker(Sites):
         `snapshots`: a folder for them, None: every site is read from its whole log.
         """
         super().__init__(rules, clock, on_fault)
+        quiet_client()
         self.connection = connection
         self.owned: dict[str, Owned] = {}
         self._on_unusable = on_unusable
+        self._erasures: Mapping[str, Mapping[str, int]] = {}  # site -> pseudonym -> up to when it was erased
         self.snapshots = Snapshots(snapshots, check_key(None, rules.key, ""))
+        self.snapshots.take_up(self.vocabulary)
         self._heard = asyncio.Event()
         self.anew: Callable[[str, Exception], None] = lambda _site, _error: None  # the engine's way to take a site anew
 
@@ -90,23 +96,35 @@ class Worker(Sites):
         self._may_judge()
         if site != RESERVED_SITE:
             self.known(site)
-        kept_in = KafkaLog(self.connection, site, self.rules.key)
+        heard, kept_in = len(self.actions), KafkaLog(self.connection, site, self.rules.key)
         try:
             await kept_in.open()
             keeper, standing = await self._read(site, kept_in)
-            await self._erase_what_is_left(keeper, kept_in)
             meta = self._checked(site, standing)
             position = {} if standing.position is None else {topic("in", site): standing.position}
             keeper.resume(standing.tally, position, standing.answers.items())
             if meta != standing.meta:
                 await kept_in.append(keeper.unchanged(self.now()), meta)
+            self._must_not_have_heard(site, heard)
         except BaseException:
             await kept_in.close()
             raise
         self._stamp = max(self._stamp, standing.tally.last_received or 0)
-        self._begin(site, Owned(keeper, kept_in, self.today(site)))
+        self._begin(site, Owned(keeper, kept_in, self._erased(site), self._written_on(site, standing)))
         log.info("%s: taken over; %d messages had arrived", site, standing.tally.received)
         return standing.position
+
+    def _must_not_have_heard(self, site: str, before: int) -> None:
+        """Raise LogChangedError if since then somebody decided what has to be known while a log is read."""
+        for action in self.actions[before:]:
+            if isinstance(action, act.SettleConflict | act.Erase) and action.site == site:
+                raise LogChangedError(f"somebody decided something about {site} meanwhile")
+
+    def _written_on(self, site: str, standing: Standing) -> int:
+        """The day up to which all its compacted topics have been written to every day, as far as can be seen."""
+        written = [each * 1000 for each in (standing.facts_at, standing.answers_at) if each is not None]
+        zone = self.entry(site) if site != RESERVED_SITE else None
+        return local_day(min([*written, self.now()]), zone.zone if zone else None)
 
     def _may_judge(self) -> None:
         """Raise LogUnreachableError while a version of the policy is in force that this worker was not given."""
@@ -122,39 +140,45 @@ class Worker(Sites):
     async def _read(self, site: str, kept_in: KafkaLog) -> tuple[Keeper, Standing]:
         """The site as its log says it is, from a snapshot on if there is one that agrees with it."""
         keeper = self.new_keeper(site)
-        known = self.snapshots.load(keeper.state, keeper.state.intake.settlements, self._erased_at(site))
-        try:
-            return keeper, await kept_in.read(keeper.restore, known)
-        except LogRefusedError as error:
-            if known is None:
-                raise
-            log.warning("%s: its snapshot does not agree with its log (%s); the log is read whole", site, error)
-        self.snapshots.forget(site)
-        keeper = self.new_keeper(site)
-        return keeper, await kept_in.read(keeper.restore)
+        known = self.snapshots.load(keeper.state, self._erased(site))
+        while True:
+            try:
+                return keeper, await self._restored(keeper, kept_in, known)
+            except LogChangedError:
+                log.debug("%s: read anew without what was erased", site)
+            except LogRefusedError as error:
+                if known is None:
+                    raise
+                log.warning("%s: its snapshot does not agree with its log (%s); the log is read whole", site, error)
+            self.snapshots.forget(site)
+            keeper, known = self.new_keeper(site), None
 
-    async def _erase_what_is_left(self, keeper: Keeper, kept_in: KafkaLog) -> None:
-        """Of those who were to be erased while nobody owned the site."""
-        ledger = keeper.state.ledger
-        for action in self.actions:
-            if isinstance(action, act.Erase) and action.site == keeper.site:
-                patient = _pseudonym(action)
-                if ledger.facts(patient) or ledger.links.get(patient):
-                    await self._erase(kept_in, action)
+    async def _restored(self, keeper: Keeper, kept_in: KafkaLog, known: Standing | None) -> Standing:
+        """Read the log; what is still there of those who were erased while nobody owned the site goes now."""
+        erasures, left = self._erasures.get(keeper.site, {}), set[str]()
 
-    def _erased_at(self, site: str) -> int | None:
-        """When somebody of a site was erased last."""
-        erased = (each for each in self.actions if isinstance(each, act.Erase) and each.site == site)
-        return max((instant(each.at) for each in erased), default=None)
+        def restore(facts: list[bytes]) -> None:
+            left.update(each for each in erasures if any(each.encode() in fact for fact in facts))
+            keeper.restore(facts)
+
+        standing = await kept_in.read(restore, known)
+        for each in left:
+            await self._erase(kept_in, each, erasures[each])
+        return standing
+
+    def _erased(self, site: str) -> str:
+        """Tells those who were erased of a site from those of other times."""
+        return mark(self._erasures.get(site, {}).items())
 
     async def _save(self, site: str, owned: Owned) -> None:
         """Write a snapshot, if one is due."""
         standing = owned.log.standing
         if self.snapshots.is_due(site, standing.facts):
-            state = owned.keeper.state
-            content = self.snapshots.save(state, standing, state.intake.settlements, self.now())
-            if content is not None:
-                await asyncio.to_thread(self.snapshots.keep, site, content, standing.facts)
+            snapshot = self.snapshots.taken(owned.keeper.state, standing)
+            if snapshot is not None:
+                await asyncio.to_thread(self.snapshots.keep, snapshot, owned.erased)
+            if owned.erased != self._erased(site):  # somebody is to be erased since
+                self.snapshots.forget(site)
 
     def _begin(self, site: str, owned: Owned) -> None:
         self._judge_later(owned)
@@ -200,7 +224,16 @@ class Worker(Sites):
             )
             await owned.log.append(draft.transaction, headers=headers)
             self._keep(owned, draft)
+        if self._is_of_erased(site, draft.transaction.news, received):
+            self.anew(site, LogChangedError("a message had come before its patient was erased"))
         return self._pause(owned, draft)
+
+    def _is_of_erased(self, site: str, news: Iterable[News], received: Sequence[int]) -> bool:
+        """Whether something was taken in that had come before its patient was erased: then it goes as well."""
+        until = self._erasures.get(site)
+        return until is not None and any(
+            received[each.place] <= until.get(patient.hex(), -1) for each in news for patient in _patients_of(each)
+        )
 
     def _keep(self, owned: Owned, draft: Draft) -> None:
         owned.keeper.keep(draft)
@@ -289,8 +322,10 @@ class Worker(Sites):
         return self._heard.is_set()
 
     def decisions_are_heard(self) -> None:
-        """From now on sites may be taken over."""
-        self._heard.set()
+        """From now on sites may be taken over. To be called as often as one likes."""
+        if not self._heard.is_set():
+            self.snapshots.tidy(self._erased)
+            self._heard.set()
 
     async def heed(self, action: act.Action) -> None:
         """Let what somebody decided take effect at the sites of this worker."""
@@ -298,10 +333,12 @@ class Worker(Sites):
             for each in self.owned.values():
                 self._judge_later(each)
         site = getattr(action, "site", "")
+        if isinstance(action, act.Erase):
+            self._erasures = erasures_of(self.actions)
+            if self.has_heard_decisions:
+                self.snapshots.forget(site)  # also of a time when the site was this worker's
         owned = self.owned.get(site)
         if owned is None:
-            if isinstance(action, act.Erase):
-                self.snapshots.forget(site)  # of a time when the site was this worker's
             return
         async with self._worked_on(site, owned):
             await self._take_effect(action, site, owned)
@@ -316,14 +353,14 @@ class Worker(Sites):
                 keeper.state.waive(waivers_of(self.actions, site))
                 owned.due = keeper.courses()
             case act.Erase():
-                self.snapshots.forget(site)
-                await self._erase(owned.log, action)
+                await self._erase(owned.log, action.pseudonym, self._erasures[site][action.pseudonym])
+                owned.erased = self._erased(site)  # of the patient nothing was there
 
-    async def _erase(self, kept_in: KafkaLog, action: act.Erase) -> None:
+    async def _erase(self, kept_in: KafkaLog, pseudonym: str, until: int) -> None:
         """Raises LogChangedError once something was erased: what was read of the site is to be forgotten."""
-        count = await kept_in.erase(action.pseudonym, instant(action.at))
+        count = await kept_in.erase(pseudonym, until)
         if count:
-            log.info("%s: %d facts of a patient were erased", action.site, count)
+            log.info("%s: %d facts of a patient were erased", kept_in.site, count)
             raise LogChangedError(f"{count} facts were erased")
 
     # What a worker has only of its own sites
@@ -341,12 +378,10 @@ class Worker(Sites):
         raise ActionRefusedError("a worker takes no decisions: send them to a view")
 
 
-def _pseudonym(action: act.Erase) -> bytes:
-    """Whom to erase; nobody has what is no pseudonym."""
-    try:
-        return bytes.fromhex(action.pseudonym)
-    except ValueError:
-        return b"?"
+def _patients_of(news: News) -> Iterator[bytes]:
+    yield news.patient
+    if isinstance(news.fact, f.Merged):
+        yield news.fact.other
 
 
 def _received(record: ConsumerRecord, now: int) -> int:

@@ -14,14 +14,15 @@ from aiohttp import web
 
 from monitor.core.days import day_of
 from monitor.log import LogFullError
-from monitor.machine import Machine, Receipt
+from monitor.machine import Receipt
 from monitor.overview import Overview, SiteActivity
 from monitor.records import Answer, instant_text
-from monitor.sites import ActionRefusedError, UnknownSiteError
-from monitor.view import OtherRulesError, View
+from monitor.sites import ActionRefusedError, NotJudgingError, Sites, UnknownSiteError
+from monitor.view import NotKnownError, OtherRulesError, View
 from monitor.web.connections import MOST_LINES
+from monitor.web.desk import Desk
 from monitor.web.guard import Guard, RefusedError
-from monitor.writer import BusyError, Writer
+from monitor.writer import BusyError, SitesThread
 from schemas import actions as act
 from schemas.careful import as_json, read_object
 from schemas.parts import MAX_BYTES, SITE_PATTERN
@@ -35,13 +36,14 @@ _write = msgspec.json.Encoder().encode
 
 
 class Api:
-    """Handlers; each asks the writer and waits."""
+    """Handlers; each asks the thread that owns the sites, and waits."""
 
-    def __init__(self, writer: Writer, view: View, guard: Guard) -> None:
-        self.writer = writer
-        self.machine: Machine = writer.machine
+    def __init__(self, thread: SitesThread[Sites], view: View, guard: Guard, desk: Desk) -> None:
+        self.thread = thread
+        self.machine = thread.machine
         self.view = view
         self.guard = guard
+        self.desk = desk
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -78,7 +80,7 @@ class Api:
 
     async def _take(self, site: str, messages: Sequence[bytes]) -> list[Receipt]:
         with as_refusals():
-            return await self.writer.take(site, messages)
+            return await self.desk.take(site, messages)
 
     async def get_answers(self, request: web.Request) -> web.Response:
         """What stands of one course; an empty list means: not complete."""
@@ -91,34 +93,38 @@ class Api:
             return self.machine.answers(site, treatment_id)
 
         with as_refusals():
-            answers = await self.writer.run(read, patience=0)
+            answers = await self.thread.run(read, patience=0)
         return web.json_response(body=_write({"answers": answers}))
 
     async def get_overview(self, _: web.Request) -> web.Response:
         """What needs somebody, the rates, and the state of the feeds, as the page shows them."""
-        overview = await self.writer.look(self.view.overview, lambda: self.view.last)
+        overview = await self.thread.look(self.view.overview, lambda: self.view.last)
         return web.json_response(body=_write(_plain(overview)))
 
     async def get_result(self, request: web.Request) -> web.Response:
         """The object of `jakwatch replay`, of all that was taken in so far."""
         as_of = _day(request.query["as_of"]) if "as_of" in request.query else None
         with as_refusals():
-            result = await self.writer.look(lambda: self.view.result(as_of))
+            result = await self.thread.look(lambda: self.view.result(as_of))
         return web.json_response(text=json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
     async def get_actions(self, _: web.Request) -> web.Response:
         """All that people decided, one a line: what `jakwatch replay --actions` reads."""
-        lines = await self.writer.run(lambda: list(self.machine.action_records()))
+        lines = await self.thread.run(lambda: list(self.machine.action_records()))
         return web.Response(body=b"".join(line + b"\n" for line in lines), content_type=NDJSON)
 
     async def post_action(self, request: web.Request) -> web.Response:
         """What a person decided; when is said by this machine's clock."""
         if request.content_type != "application/json":
             raise RefusedError(415, "no JSON", "Say Content-Type: application/json.")
-        action = self.action_of(await self.guard.body(request))
-        with as_refusals():
-            kept = await self.writer.run(lambda: self.machine.enact(action), patience=0)
+        kept = await self.enact(await self.guard.body(request))
         return web.json_response(text=kept.model_dump_json(by_alias=True, exclude_none=True))
+
+    async def enact(self, stated: bytes) -> act.Action:
+        """Let an action that a request states take effect. Raises RefusedError."""
+        action = self.action_of(stated)
+        with as_refusals():
+            return await self.desk.enact(action)
 
     def action_of(self, body: bytes) -> act.Action:
         """The action that a request states, with its id where it states none. Raises RefusedError."""
@@ -208,6 +214,10 @@ def as_refusals() -> Iterator[None]:
         raise RefusedError(
             503, wrong, "See to its disk and file (/readyz says more), then send it again.", _AGAIN
         ) from None
+    except NotJudgingError as lacking:
+        raise RefusedError(503, f"nothing is judged, nothing of this was kept: {lacking}", "Do that first.") from None
+    except NotKnownError as unknown:
+        raise RefusedError(503, str(unknown), "Ask again in a moment, or another replica.", _AGAIN) from None
     except BusyError:
         wrong = "too much waits already: nothing of this was kept"
         raise RefusedError(503, wrong, "Send it again.", _AGAIN) from None

@@ -11,32 +11,40 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from monitor.metrics.exposition import CONTENT_TYPE, Exposition
+from monitor.sites import Sites
 from monitor.view import View
 from monitor.web import openapi
 from monitor.web.api import Api
 from monitor.web.connections import Limits, listening
+from monitor.web.desk import Desk
 from monitor.web.guard import Guard, RefusedError, Tokens
 from monitor.web.health import Health
 from monitor.web.pages import Pages
 from monitor.web.site import Site
-from monitor.writer import Writer
+from monitor.writer import SitesThread
 
 
 class Application:
-    """All handlers of one process over its writer."""
+    """All handlers of one process over the thread that owns its sites."""
 
     def __init__(
-        self, writer: Writer, view: View, health: Health, tokens: Tokens, limits: Limits | None = None
+        self,
+        thread: SitesThread[Sites],
+        view: View,
+        health: Health,
+        desk: Desk,
+        tokens: Tokens,
+        limits: Limits | None = None,
     ) -> None:
-        self.writer = writer
+        self.thread = thread
         self.view = view
         self.health = health
         self.pages = Pages()
         self.exposition = Exposition()
         self.guard = Guard(tokens, health, self._told, limits or Limits())
-        self.api = Api(writer, view, self.guard)
-        self.site = Site(writer, view, self.guard, self.api, self.pages)
-        self.document = json.dumps(openapi.document(), ensure_ascii=False).encode()
+        self.api = Api(thread, view, self.guard, desk)
+        self.site = Site(thread, view, self.guard, self.api, self.pages)
+        self.document = json.dumps(openapi.document(takes_messages=desk.takes_messages), ensure_ascii=False).encode()
 
     @asynccontextmanager
     async def listening(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
@@ -67,8 +75,9 @@ class Application:
         ]
 
     async def get_metrics(self, _: web.Request) -> web.Response:
-        overview = await self.writer.look(self.view.overview, lambda: self.view.last)
-        text = await asyncio.to_thread(self.exposition.render, overview)  # so that a scrape holds up nobody
+        overview = await self.thread.look(self.view.overview, lambda: self.view.last)
+        replica = self.view.replica(overview)
+        text = await asyncio.to_thread(self.exposition.render, overview, replica)  # so that a scrape holds up nobody
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def get_healthz(self, _: web.Request) -> web.Response:
@@ -76,7 +85,7 @@ class Application:
         return _state(self.health.trouble_of_process())
 
     async def get_readyz(self, _: web.Request) -> web.Response:
-        """Whether messages are taken now."""
+        """Whether messages are taken now, or all is shown as it is."""
         return _state(self.health.trouble())
 
     async def get_openapi(self, _: web.Request) -> web.Response:

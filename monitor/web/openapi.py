@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from monitor import __version__
 from monitor.web.connections import MOST_LINES, Limits
-from schemas.actions import CloseCase, SettleConflict, SignWaiver
+from schemas.actions import Activate, CloseCase, Erase, ReviewSignal, SettleConflict, SignWaiver
 from schemas.inbound import INBOUND
 from schemas.outbound import Answer
 from schemas.parts import SITE_PATTERN
@@ -17,8 +17,9 @@ from schemas.retraction import RETRACTED
 from schemas.rules import REASONS
 
 _JSON, _NDJSON = "application/json", "application/x-ndjson"
-_ACTIONS: tuple[type[BaseModel], ...] = (CloseCase, SettleConflict, SignWaiver)
+_ACTIONS: tuple[type[BaseModel], ...] = (CloseCase, SettleConflict, SignWaiver, Activate, ReviewSignal, Erase)
 
+_MESSAGES = "/v1/sites/{site}/messages"
 _SITE = {
     "name": "site",
     "in": "path",
@@ -29,8 +30,8 @@ _SITE = {
 _FAIL_CLOSED = "No answer, an answer past its `valid_until`, or one whose `schema` you do not know means: not complete."
 
 
-def document() -> dict[str, Any]:
-    """The whole document."""
+def document(*, takes_messages: bool = True) -> dict[str, Any]:
+    """The whole document; `takes_messages`: whether hospitals bring them here."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,7 +40,7 @@ def document() -> dict[str, Any]:
             "description": f"Messages in, answers out. {_FAIL_CLOSED}",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _paths(),
+        "paths": {path: item for path, item in _paths().items() if takes_messages or path != _MESSAGES},
         "components": {"schemas": _schemas(), "securitySchemes": _SECURITY},
         "security": [{}, {"token": []}, {"password": []}],
     }
@@ -70,7 +71,7 @@ _ERRORS = {
     "415": "another content type is needed",
     "421": "this host is not served here",
     "422": "what is asked for cannot be",
-    "503": "not now, and nothing was kept: the log is being read, has no room, or too much waits",
+    "503": "not now, and nothing was kept: the log is being read, has no room or does not answer, or too much waits",
 }
 
 
@@ -84,13 +85,13 @@ def _responses(found: dict[str, Any], *errors: str) -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     return {
-        "/v1/sites/{site}/messages": {"parameters": [_SITE], "post": _post_messages()},
+        _MESSAGES: {"parameters": [_SITE], "post": _post_messages()},
         "/v1/sites/{site}/answers": {"parameters": [_SITE], "get": _get_answers()},
         "/v1/overview": {"get": _get("What needs somebody, the rates, the state of the feeds", {"type": "object"})},
         "/v1/result": {"get": _get_result()},
         "/v1/actions": {"get": _get_actions(), "post": _post_action()},
         "/healthz": {"get": _get_health("Whether the process does its work at all")},
-        "/readyz": {"get": _get_health("Whether messages are taken now")},
+        "/readyz": {"get": _get_health("Whether messages are taken now, and all is shown as it is")},
     }
 
 
@@ -179,7 +180,7 @@ def _post_action() -> dict[str, Any]:
     body = {"oneOf": [_ref(model.__name__) for model in _ACTIONS], "discriminator": {"propertyName": "action"}}
     return {
         "operationId": "postAction",
-        "summary": "What a person decided: close a case, settle a conflict, sign a waiver",
+        "summary": "What a person decided: close a case, settle a conflict, sign a waiver, activate a policy, ...",
         "requestBody": {"required": True, "content": _content(body)},
         "responses": _responses(
             {"description": "kept, as it stands in the log", "content": _content({"type": "object"})},

@@ -16,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from monitor.core.rates import DAYS_PER_YEAR
 from monitor.overview import Case, CourseView, Overview, SiteActivity
-from monitor.web import forest, words
+from monitor.stream.standing import ReplicaOverview
+from monitor.web import forest, standing, words
 
 STATIC = Path(__file__).with_name("static")
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -177,8 +178,10 @@ def _note(row: Mapping[str, Any]) -> str:
 
 def warnings_of(overview: Overview) -> list[str]:
     """Why what the pages show must not be trusted blindly, in sentences; empty if nothing speaks against it."""
-    result, found = overview.result, []
-    if overview.trouble is not None:
+    result, found = overview.result, list[str]()
+    if isinstance(overview, ReplicaOverview):
+        found += standing.warnings_of(overview)
+    elif overview.trouble is not None:
         found.append(f"Nothing is taken in now: {overview.trouble}. Hospitals are told so and send it again.")
     if not overview.sites:
         found.append("Nothing has been received yet: that the lists below are empty does not mean all clear.")
@@ -322,8 +325,20 @@ def _frame(overview: Overview, *, may_write: bool, said: Said | None) -> dict[st
         "warnings": warnings_of(overview),
         "silent": _silent(overview),
         "decided": _decided(overview.sites),
+        **_how_far(overview),
         "may_write": may_write,
         "said": said,
+    }
+
+
+def _how_far(overview: Overview) -> dict[str, Any]:
+    """Of a replica; of a single machine nothing, for it has all there is."""
+    replica = overview.replica if isinstance(overview, ReplicaOverview) else None
+    return {
+        "replica": replica,
+        "standing": standing.rows_of(replica) if replica else [],
+        "is_part": bool(replica and replica.not_shown),
+        "digest": overview.digest if isinstance(overview, ReplicaOverview) else None,
     }
 
 

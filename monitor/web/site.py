@@ -8,11 +8,12 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from monitor.sites import Sites
 from monitor.view import View
 from monitor.web.api import Api, as_refusals
 from monitor.web.guard import Guard, RefusedError
 from monitor.web.pages import STATIC, Choice, Pages, Said, course_url
-from monitor.writer import Writer
+from monitor.writer import SitesThread
 
 _CLOSE = ("site", "treatment_id", "kind", "by", "role", "reason")
 _SETTLE = ("site", "source", "event_id", "digest", "by", "role", "reason")
@@ -25,8 +26,8 @@ _DONE = {
 class Site:
     """Handlers of the pages."""
 
-    def __init__(self, writer: Writer, view: View, guard: Guard, api: Api, pages: Pages) -> None:
-        self.writer = writer
+    def __init__(self, thread: SitesThread[Sites], view: View, guard: Guard, api: Api, pages: Pages) -> None:
+        self.thread = thread
         self.view = view
         self.guard = guard
         self.api = api
@@ -49,7 +50,7 @@ class Site:
         self, query: Mapping[str, str], said: Said | None, status: int = 200, *, may_write: bool = True
     ) -> web.Response:
         older = self.view.last if said is None else None  # whoever just did something is shown what it came to
-        overview = await self.writer.look(self.view.overview, lambda: older)
+        overview = await self.thread.look(self.view.overview, lambda: older)
         choice = Choice.from_query(query, overview.result)
         return _html(self.pages.overview(overview, choice=choice, may_write=may_write, said=said), status)
 
@@ -61,7 +62,10 @@ class Site:
     async def _course(
         self, site: str, treatment_id: str, said: Said | None, status: int = 200, *, may_write: bool = True
     ) -> web.Response:
-        overview, found = await self.writer.look(lambda: (self.view.overview(), self.view.course(site, treatment_id)))
+        with as_refusals():
+            overview, found = await self.thread.look(
+                lambda: (self.view.overview(), self.view.course(site, treatment_id))
+            )
         page = self.pages.course(overview, site, treatment_id, found, may_write=may_write, said=said)
         return _html(page, status)
 
@@ -82,9 +86,7 @@ class Site:
     async def _enact(self, stated: dict[str, str]) -> tuple[Said, int] | None:
         """Let a person's decision take effect; what is said, and the status, where it cannot."""
         try:
-            action = self.api.action_of(json.dumps(stated).encode())
-            with as_refusals():
-                await self.writer.run(lambda: self.api.machine.enact(action), patience=0)
+            await self.api.enact(json.dumps(stated).encode())
         except RefusedError as refused:
             return Said(f"Nothing was changed: {refused.wrong}. {refused.do}", done=False), refused.status
         return None
