@@ -23,7 +23,8 @@ from monitor.log import LogFullError, LogUnusableError
 from monitor.log.sqlite import Erasure, SqliteLog
 from monitor.records import Answer, Course, read_answer
 from monitor.rulebook import check_id_rules, check_key, check_versions
-from monitor.sites import ActionRefusedError, Rules, Sites
+from monitor.shown import ShownSites
+from monitor.sites import ActionRefusedError, Rules
 from schemas import actions as act
 
 log = logging.getLogger("jakwatch")
@@ -42,7 +43,7 @@ class Receipt(NamedTuple):
     answer: Answer | None
 
 
-class Machine(Sites):
+class Machine(ShownSites):
     """All sites of one log, which it alone writes."""
 
     def __init__(

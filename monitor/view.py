@@ -20,7 +20,7 @@ from monitor.metrics.platform import ReplicaState
 from monitor.overview import Case, CourseView, FeedState, Overview, SiteActivity, reference_rates
 from monitor.records import Answer, instant_text
 from monitor.result import Row, Share, add_site, result_of
-from monitor.sites import Sites
+from monitor.shown import ShownSites
 from schemas import actions as act
 
 
@@ -35,7 +35,7 @@ class NotKnownError(Exception):
 class View:
     """Looks at the sites of a process from their own thread. What nothing has changed since is not computed again."""
 
-    def __init__(self, machine: Sites) -> None:
+    def __init__(self, machine: ShownSites) -> None:
         self.machine = machine
         self.live_since = instant_text(machine.now())
         self._rates: Rates | None = None

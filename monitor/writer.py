@@ -17,10 +17,10 @@ from typing import Any, Generic, TypeVar
 
 from monitor.keeper import Origin
 from monitor.machine import Machine, Receipt
-from monitor.sites import Sites
+from monitor.shown import ShownSites
 
 T = TypeVar("T")
-S_co = TypeVar("S_co", bound=Sites, covariant=True)
+S_co = TypeVar("S_co", bound=ShownSites, covariant=True)
 
 ORDER, BULK, READ, TICK = 0.0, 0.2, 0.3, 1.0
 """How many seconds the kinds of job may wait for others."""

@@ -27,7 +27,8 @@ from monitor.log import LogUnusableError
 from monitor.machine import KEEP_REJECTED_DAYS
 from monitor.records import Answer, instant_text, read_answer
 from monitor.rulebook import check_key
-from monitor.sites import PEOPLE_A_STEP, Rules, Sites
+from monitor.shown import PEOPLE_A_STEP, ShownSites
+from monitor.sites import Rules
 from monitor.stream.comparing import Comparison
 from monitor.stream.decisions import Decisions
 from monitor.stream.followed import Followed
@@ -47,7 +48,7 @@ class WrongKeyError(LogUnusableError):
     """The pseudonym key is another one than the logs were written with."""
 
 
-class Replica(Sites):
+class Replica(ShownSites):
     """All sites of the registry."""
 
     def __init__(self, rules: Rules, clock: Callable[[], datetime], on_fault: Callable[[Exception], None]) -> None:
@@ -326,6 +327,3 @@ class Replica(Sites):
                 day = latest_day(self.rules.registry, instant(action.at)) + KEEP_REJECTED_DAYS + 1  # its last is whole
                 return action.model_copy(update={"gone_by": date.fromordinal(day)})
         return action
-
-    def enact(self, action: act.Action) -> act.Action:
-        raise NotImplementedError("a replica keeps nothing: what is decided goes to Kafka, and is heard from there")

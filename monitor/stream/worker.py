@@ -28,9 +28,8 @@ from monitor.kafka.names import topic
 from monitor.keeper import Draft, Keeper, Origin
 from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, LogUnusableError
 from monitor.log.kafka import LARGEST_KEPT, KafkaLog, Standing, quiet_client
-from monitor.records import Answer
 from monitor.rulebook import check_id_rules, check_key, check_versions
-from monitor.sites import ActionRefusedError, Rules, Sites
+from monitor.sites import Rules, Sites
 from monitor.stream.snapshot import Snapshots, mark
 from schemas import actions as act
 from schemas.parts import RESERVED_SITE
@@ -362,20 +361,6 @@ class Worker(Sites):
         if count:
             log.info("%s: %d facts of a patient were erased", kept_in.site, count)
             raise LogChangedError(f"{count} facts were erased")
-
-    # What a worker has only of its own sites
-
-    def keeper(self, site: str) -> Keeper:
-        return self._owned(site).keeper
-
-    def answers(self, site: str, treatment_id: str) -> list[Answer]:
-        raise NotImplementedError("a worker shows nothing: ask a view")
-
-    def action_records(self) -> Iterable[bytes]:
-        raise NotImplementedError("a worker shows nothing: ask a view")
-
-    def enact(self, action: act.Action) -> act.Action:
-        raise ActionRefusedError("a worker takes no decisions: send them to a view")
 
 
 def _patients_of(news: News) -> Iterator[bytes]:

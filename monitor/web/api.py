@@ -17,7 +17,8 @@ from monitor.log import LogFullError
 from monitor.machine import Receipt
 from monitor.overview import Overview, SiteActivity
 from monitor.records import Answer, instant_text
-from monitor.sites import ActionRefusedError, NotJudgingError, Sites, UnknownSiteError
+from monitor.shown import ShownSites
+from monitor.sites import ActionRefusedError, NotJudgingError, UnknownSiteError
 from monitor.view import NotKnownError, OtherRulesError, View
 from monitor.web.connections import MOST_LINES
 from monitor.web.desk import Desk
@@ -38,7 +39,7 @@ _write = msgspec.json.Encoder().encode
 class Api:
     """Handlers; each asks the thread that owns the sites, and waits."""
 
-    def __init__(self, thread: SitesThread[Sites], view: View, guard: Guard, desk: Desk) -> None:
+    def __init__(self, thread: SitesThread[ShownSites], view: View, guard: Guard, desk: Desk) -> None:
         self.thread = thread
         self.machine = thread.machine
         self.view = view

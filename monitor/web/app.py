@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from monitor.metrics.exposition import CONTENT_TYPE, Exposition
-from monitor.sites import Sites
+from monitor.shown import ShownSites
 from monitor.view import View
 from monitor.web import openapi
 from monitor.web.api import Api
@@ -29,7 +29,7 @@ class Application:
 
     def __init__(
         self,
-        thread: SitesThread[Sites],
+        thread: SitesThread[ShownSites],
         view: View,
         health: Health,
         desk: Desk,

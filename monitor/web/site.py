@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from monitor.sites import Sites
+from monitor.shown import ShownSites
 from monitor.view import View
 from monitor.web.api import Api, as_refusals
 from monitor.web.guard import Guard, RefusedError
@@ -26,7 +26,7 @@ _DONE = {
 class Site:
     """Handlers of the pages."""
 
-    def __init__(self, thread: SitesThread[Sites], view: View, guard: Guard, api: Api, pages: Pages) -> None:
+    def __init__(self, thread: SitesThread[ShownSites], view: View, guard: Guard, api: Api, pages: Pages) -> None:
         self.thread = thread
         self.view = view
         self.guard = guard
