@@ -13,14 +13,6 @@ from monitor.kafka.connection import Connection
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
-    click.option(
-        "--broker",
-        required=True,
-        envvar="JAKWATCH_BROKER",
-        metavar="HOST:PORT[,...]",
-        show_envvar=True,
-        help="Kafka's addresses.",
-    ),
     click.option("--broker-ca", type=_FILE, envvar="JAKWATCH_BROKER_CA", help="Certificates to trust (PEM): use TLS."),
     click.option("--broker-cert", type=_FILE, envvar="JAKWATCH_BROKER_CERT", help="Our certificate (PEM), for mTLS."),
     click.option("--broker-key", type=_FILE, envvar="JAKWATCH_BROKER_KEY", help="Private key (PEM) of it."),
@@ -31,13 +23,32 @@ _OPTIONS = (
 )
 
 
+def _address(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--broker",
+        required=required,
+        envvar="JAKWATCH_BROKER" if required else None,  # what is optional is asked for by saying it
+        metavar="HOST:PORT[,...]",
+        show_envvar=True,
+        help="Kafka's addresses.",
+    )
+
+
 def broker_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the options; the command is given a `connection` in their place."""
+    return _with_options(command, required=True)
 
+
+def broker_options_if_any(command: Callable[..., None]) -> Callable[..., None]:
+    """The same where Kafka is one way of several: without --broker the `connection` is None."""
+    return _with_options(command, required=False)
+
+
+def _with_options(command: Callable[..., None], *, required: bool) -> Callable[..., None]:
     @functools.wraps(command)
     def connected(
         *,
-        broker: str,
+        broker: str | None,
         broker_ca: Path | None,
         broker_cert: Path | None,
         broker_key: Path | None,
@@ -45,13 +56,14 @@ def broker_options(command: Callable[..., None]) -> Callable[..., None]:
         broker_password: Path | None,
         **given: Any,
     ) -> None:
+        if broker is None:
+            return command(connection=None, **given)
         _check_together(broker_ca, broker_cert, broker_key, broker_user, broker_password)
         password = None if broker_password is None else secret_in(broker_password)
-        return command(
-            connection=Connection(broker, broker_ca, broker_cert, broker_key, broker_user, password), **given
-        )
+        connection = Connection(broker, broker_ca, broker_cert, broker_key, broker_user, password)
+        return command(connection=connection, **given)
 
-    for option in reversed(_OPTIONS):
+    for option in reversed((_address(required=required), *_OPTIONS)):
         connected = option(connected)
     return connected
 

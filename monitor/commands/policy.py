@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monitor.commands.broker import broker_options_if_any
 from monitor.commands.given import given_day, given_key, given_site, what_a_person_can_mend
 from monitor.commands.policy_diff import changed_values, moved_decisions, moved_rates, moved_tallies
 from monitor.commands.policy_explain import explained, systems_of
 from monitor.commands.policy_text import page, review
+from monitor.exitcodes import ExitCode
 from monitor.policyfile import (
     Loaded,
     PolicyError,
@@ -26,6 +28,7 @@ from monitor.policyfile import (
 if TYPE_CHECKING:
     from monitor.core.policy import PolicyDocument
     from monitor.core.registry import Registry
+    from monitor.kafka.connection import Connection
 
 FINDINGS = 1
 _FILE = click.Path(exists=True, dir_okay=False, readable=True)
@@ -134,12 +137,14 @@ def explain(code: str, file: str | None) -> None:
     epilog="\b\nExamples:\n"
     "  jakwatch policy diff signed.yaml draft.yaml history.jsonl --sites sites.yaml\n"
     "  jakwatch policy diff signed.yaml draft.yaml --log jakwatch-data/log.sqlite --sites sites.yaml\n"
+    "  jakwatch policy diff signed.yaml draft.yaml --broker kafka:9092 --sites sites.yaml\n"
     "\b\n"
     "Exit codes: 0 nothing moves, 1 something does (with messages a decision, rate or count; without, a value)."
 )
 @click.argument("old", type=_FILE)
 @click.argument("new", type=_FILE)
 @click.argument("files", nargs=-1, type=_FILE)
+@broker_options_if_any
 @click.option("--log", "log_file", type=_FILE, help="A log of jakwatch run instead of FILES; it is only read.")
 @click.option(
     "--pseudonym-key",
@@ -159,6 +164,7 @@ def diff(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each opti
     old: str,
     new: str,
     files: tuple[str, ...],
+    connection: Connection | None,
     log_file: str | None,
     key_file: str | None,
     sites: tuple[str, ...],
@@ -168,26 +174,28 @@ def diff(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each opti
 ) -> None:
     """List the values that differ between two policies and, with FILES of messages or a log, what would move.
 
-    Each policy judges all of the messages alone, whatever its effective_from. What people decided in a log counts.
+    With --broker the logs of all sites of the registry are read from Kafka. Each policy judges all of the messages
+    alone, whatever its effective_from. What people decided in a log counts.
     """
-    if files and log_file:
-        raise click.UsageError("FILES or --log, not both: what was sent is in the log already.")
+    if sum(map(bool, (files, log_file, connection))) > 1:
+        raise click.UsageError("FILES, --log or --broker, one of them: what was sent is in the log already.")
+    if connection is not None and not sites:
+        raise click.UsageError("--broker needs --sites: the registry says whose logs to read.")
     with what_a_person_can_mend():
         policies = [read_policy(path).policy for path in (old, new)]
         registry = load_registry(sites) if sites else None
     values = list(changed_values(*policies))
     _print_list("values changed", values, limit)
     moved = bool(values)
-    if files or log_file:
+    if files or log_file or connection:
         moved = False
         given_day(as_of) if as_of is not None else None
         given_site(site) if site is not None else None
         with what_a_person_can_mend():
-            results = (
-                _of_log(policies, log_file, key_file, registry, as_of)
-                if log_file
-                else _of_files(policies, files, registry, site, as_of)
-            )
+            if files:
+                results = _of_files(policies, files, registry, site, as_of)
+            else:
+                results = _of_log(policies, log_file or connection, key_file, registry, as_of)
         for title, lines in _moves(*results):
             _print_list(title, lines, limit)
             moved = moved or bool(lines)
@@ -203,17 +211,30 @@ def _of_files(
 
 
 def _of_log(
-    policies: list[PolicyDocument], log_file: str, key_file: str | None, registry: Registry | None, as_of: str | None
+    policies: list[PolicyDocument],
+    log: str | Connection | None,
+    key_file: str | None,
+    registry: Registry | None,
+    as_of: str | None,
 ) -> list[dict[str, Any]]:
-    from monitor.commands.rehearsal import rehearsed_on  # noqa: PLC0415  as above
-    from monitor.log import LogUnusableError  # noqa: PLC0415
+    from monitor.commands.rehearsal import rehearsed_on, rehearsed_on_kafka  # noqa: PLC0415  as above
+    from monitor.kafka.connection import Connection  # noqa: PLC0415
+    from monitor.kafka.reach import CannotReachError  # noqa: PLC0415
+    from monitor.log import LogRefusedError, LogUnreachableError, LogUnusableError  # noqa: PLC0415
 
-    beside = Path(log_file).with_name("pseudonym.key")
-    key = given_key(Path(key_file)) if key_file else given_key(beside) if beside.exists() else None
+    day = None if as_of is None else given_day(as_of)
+    beside = Path(str(log)).with_name("pseudonym.key")
+    key = given_key(Path(key_file)) if key_file else None
     try:
-        return rehearsed_on(Path(log_file), policies, registry, key, None if as_of is None else given_day(as_of))
+        if isinstance(log, Connection):
+            return rehearsed_on_kafka(log, policies, registry, key, day)
+        key = given_key(beside) if key is None and beside.exists() else key
+        return rehearsed_on(Path(str(log)), policies, registry, key, day)
     except LogUnusableError as problem:
         raise click.ClickException(str(problem)) from None
+    except (CannotReachError, LogUnreachableError, LogRefusedError) as problem:
+        click.echo(f"jakwatch: {problem}", err=True)
+        raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None
 
 
 def _moves(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aiokafka.structs import ConsumerRecord
+
 from monitor.core.policy import PolicyDocument
 from monitor.core.registry import Registry
-from monitor.log import LogUnusableError
+from monitor.kafka.connection import Connection
+from monitor.kafka.names import ACTIONS
+from monitor.kafka.reach import check
+from monitor.log import LogChangedError, LogUnusableError
+from monitor.log.kafka import KafkaLog, read_whole
 from monitor.log.sqlite import SqliteLog
 from monitor.records import Tally
 from monitor.replay import DEFAULT_KEY, Question, replay_log
+from monitor.stream.decisions import Decisions
 from schemas import actions as act
 
 Held = tuple[str, Iterable[bytes], Tally]
@@ -45,6 +53,41 @@ def rehearsed_on(
         actions = decided(path.name, log.actions())
         question = Question((), registry, actions, as_of=as_of, key=key or DEFAULT_KEY)
         return rehearsed(policies, lambda: ((site, log.facts(site), log.tally(site)) for site in log.sites()), question)
+
+
+def rehearsed_on_kafka(
+    connection: Connection,
+    policies: Sequence[PolicyDocument],
+    registry: Registry | None,
+    key: bytes | None,
+    as_of: int | None,
+) -> list[dict[str, Any]]:
+    """The same of the logs of all registered sites on Kafka, one after another; what comes meanwhile may count or not.
+
+    Raises CannotReachError, and as a log does that cannot be read.
+    """
+    check(connection)
+    heard = Decisions()
+
+    def hear(records: list[ConsumerRecord]) -> None:
+        for record in records:
+            heard.take(record)
+
+    asyncio.run(read_whole(connection, {ACTIONS: hear}))
+    actions = decided(ACTIONS, heard.records())
+    question = Question((), registry, actions, as_of=as_of, key=key or DEFAULT_KEY)
+    names = sorted(registry.names) if registry else []
+    return rehearsed(policies, lambda: (_held(connection, site) for site in names), question)
+
+
+def _held(connection: Connection, site: str) -> Held:
+    log = KafkaLog(connection, site, DEFAULT_KEY)
+    while True:
+        facts: list[bytes] = []
+        try:
+            return site, facts, asyncio.run(log.read(facts.extend)).tally
+        except LogChangedError:  # what was erased is known now, and left out
+            continue
 
 
 @contextmanager
