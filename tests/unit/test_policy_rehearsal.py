@@ -103,7 +103,7 @@ def test_what_it_cannot_be_asked_is_wrong_use(machine: OneMachine, other: str, t
     arguments = ["diff", other, other, "--log", str(machine.path)]
     for options, why in (
         (["--sites", str(tmp_path / "faro.yaml")], "lisbon is in the log but not in the registry"),
-        ([other], "not both"),
+        ([other], "one of them"),
         (["--log", other], "cannot be used as a log"),
     ):
         result = CliRunner().invoke(command, [*arguments, *options])

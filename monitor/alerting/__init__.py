@@ -1,0 +1,1 @@
+"""Alerts of a process that nobody else watches: the same as Prometheus and Alertmanager would send, sent by itself."""
