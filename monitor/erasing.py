@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+KEEP_REJECTED_DAYS = 30  # contract, section 3
 K = TypeVar("K")
 
 

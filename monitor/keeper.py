@@ -44,6 +44,13 @@ class Outcome:
     unmapped: tuple[str, ...] = ()  # kinds of concept that the policy knows none of the codes of: they count as nothing
 
 
+class Receipt(NamedTuple):
+    """What became of a message and, of an order or a start, what is answered now."""
+
+    outcome: Outcome
+    answer: Answer | None
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What a batch, a day or a person's word comes to, before it is kept."""

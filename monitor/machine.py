@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,8 +16,8 @@ from monitor.core.actions import settlements_of, waivers_of
 from monitor.core.activation import latest_day
 from monitor.core.days import instant
 from monitor.core.pseudonyms import pseudonymiser
-from monitor.erasing import Going, patients_named, what_goes
-from monitor.keeper import Draft, Keeper, Origin, Outcome
+from monitor.erasing import KEEP_REJECTED_DAYS, Going, patients_named, what_goes
+from monitor.keeper import Draft, Keeper, Origin, Receipt
 from monitor.log import LogFullError, LogUnusableError
 from monitor.log.sqlite import Erasure, SqliteLog
 from monitor.records import Answer, Course, read_answer
@@ -29,18 +28,10 @@ from schemas import actions as act
 
 log = logging.getLogger("jakwatch")
 
-KEEP_REJECTED_DAYS = 30
 _US_A_DAY, _US_A_MINUTE = 86_400_000_000, 60_000_000
 _SCRUB_AGAIN_US = 10 * _US_A_MINUTE  # it copies the whole log
 MOST_UNCOUNTED = 20_000  # people; beyond it a batch counts as many as it brings, or a look would wait ever longer
 COURSES_A_STEP = 200  # judged at once beside the messages, so that an order never waits long for it
-
-
-class Receipt(NamedTuple):
-    """What became of a message and, of an order or a start, what is answered now."""
-
-    outcome: Outcome
-    answer: Answer | None
 
 
 class Machine(ShownSites):

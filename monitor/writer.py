@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from monitor.keeper import Origin
-from monitor.machine import Machine, Receipt
+from monitor.keeper import Origin, Receipt
+from monitor.machine import Machine
 from monitor.shown import ShownSites
 
 T = TypeVar("T")

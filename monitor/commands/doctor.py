@@ -29,7 +29,7 @@ _COLOURS = {"ok": "green", "finding": "red", "unseen": "yellow"}
     epilog="""\b
 Examples:
   jakwatch doctor --broker kafka:9092 --sites sites.yaml --key pseudonym.key
-  jakwatch doctor --broker kafka:9092 --workers http://worker-1:8323 --workers http://worker-2:8323
+  jakwatch doctor --broker kafka:9092 --workers http://worker-1:8322 --workers http://worker-2:8322
                   --views http://view-1:8321 --format json
   jakwatch doctor --broker kafka:9093 --broker-ca ca.crt --broker-cert lisbon.crt --broker-key lisbon.key
                   --role publish --site lisbon

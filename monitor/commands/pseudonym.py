@@ -42,13 +42,16 @@ def command(site: str, key_file: Path, registries: tuple[str, ...]) -> None:
 
 
 def _patient_id() -> str:
-    """What stands in the first line; a person at a terminal is asked for it."""
+    """What stands in the only line; a person at a terminal is asked for it."""
     if sys.stdin.isatty():
         click.echo("Patient id: ", nl=False, err=True)
     try:
-        patient_id = sys.stdin.buffer.readline().decode().removesuffix("\n").removesuffix("\r")
+        given = sys.stdin.buffer.readline() if sys.stdin.isatty() else sys.stdin.buffer.read().rstrip(b"\r\n")
+        patient_id = given.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         patient_id = ""
-    if not 1 <= len(patient_id) <= _LONGEST:
-        raise click.UsageError(f"standard input must hold a patient id: a line of 1 to {_LONGEST} characters in UTF-8.")
+    if not 1 <= len(patient_id) <= _LONGEST or "\n" in patient_id:
+        raise click.UsageError(
+            f"standard input must hold one patient id: a line of 1 to {_LONGEST} characters, UTF-8."
+        )
     return patient_id

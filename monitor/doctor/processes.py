@@ -60,7 +60,7 @@ def listen(urls: Sequence[str], token: str | None, time: Callable[[], float]) ->
 def _ask(url: str, token: str | None, time: Callable[[], float]) -> Process:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or "@" in parts.netloc:  # a password in it would be printed
-        raise SilentError("an address is none of a process. Do next: give it like http://127.0.0.1:8323")
+        raise SilentError("an address is none of a process. Do next: give it like http://127.0.0.1:8322")
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     asked = time()
     try:

@@ -16,7 +16,7 @@ from aiokafka import errors
 from monitor.kafka.connection import Connection
 from monitor.kafka.names import ACTIONS, topic
 from monitor.kafka.reach import missing_right
-from monitor.machine import Receipt
+from monitor.keeper import Receipt
 from monitor.stream.following import Following
 from monitor.stream.replica import Replica
 from monitor.view import NotKnownError

@@ -11,9 +11,8 @@ The group only decides who tries. Whoever is wrong about that is refused by the 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -26,12 +25,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from monitor import faults
-from monitor.exitcodes import ExitCode
 from monitor.kafka.connection import Connection
 from monitor.kafka.names import GROUP, site_of, topic
 from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, LogUnusableError
+from monitor.stream.ending import end_now, fail_stop
 from monitor.stream.faust_settings import SESSION_SECONDS, faust_settings
-from monitor.stream.lane import FAILURES, MOST_IN_A_BATCH, Batch, Lane
+from monitor.stream.lane import FAILURES, MOST_IN_A_BATCH, Batch, Lane, where_to_read
 from monitor.stream.tolerant import Records
 from schemas.parts import RESERVED_SITE
 
@@ -41,6 +40,7 @@ TAKEN_OVER_AT_ONCE = 4
 SURE_AFTER_SECONDS = 5.0
 """Within it a member that was put out of the group hears so: heartbeats go every 3 s. Only then may a refused site be
 taken anew, or a worker that was frozen would fence the rightful owner."""
+STOP_SECONDS = 15.0
 STEP_SECONDS = 60.0  # nothing the broker is asked for may take longer
 READ_WAIT_MS = 50
 
@@ -64,6 +64,8 @@ class Owner(Protocol):
 class _Thread(driver.AIOKafkaConsumerThread):
     """Reads in its own thread, so that heartbeats go on whatever the worker does."""
 
+    heard_at = 0.0  # when the group was last known to answer (monotonic)
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         fetcher.MemoryRecords = Records  # one name of a header that is no UTF-8 would stop all (consumer/fetcher.py)
         consumer = super()._create_worker_consumer(transport)
@@ -81,6 +83,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
         so there is nothing to seek elsewhere, where consumer.py:565 and tables/recovery.py:316-329 race with fetches.
         """
         consumer = self._ensure_consumer()
+        if consumer._coordinator.coordinator_id is not None:  # it is forgotten when heartbeats are not answered
+            self.heard_at = time.monotonic()
         fetching, subscriptions = consumer._fetcher, consumer._subscription
         if consumer._closed or fetching._closed:
             raise ConsumerStoppedError
@@ -136,12 +140,19 @@ class _Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let transactions end first (upstream, app/base.py:1829, waits for its own bookkeeping of single messages)."""
         self.stop_flow()
+        await self.batches_under_way()
+        for tp, lane in list(self.lanes.items()):
+            if lane.is_busy:  # how it ends is for the log to say: the site is read from it
+                await self._drop(self.lanes.pop(tp))
+            else:
+                lane.rewind()
+        await super().on_partitions_revoked(revoked)
+
+    async def batches_under_way(self) -> None:
+        """Wait for what is being kept, but not for ever."""
         under_way = [lane.batch.task for lane in self.lanes.values() if lane.batch and lane.batch.task]
         if under_way:
             await asyncio.wait(under_way, timeout=SESSION_SECONDS)
-        for lane in self.lanes.values():
-            lane.rewind()
-        await super().on_partitions_revoked(revoked)
 
     def stop_flow(self) -> None:
         """What was handed over and not begun is cleared by Faust (mode/utils/queues.py:97): it will be read again."""
@@ -153,12 +164,12 @@ class _Consumer(driver.Consumer):
         """Keep what was mine throughout, drop the rest, take over what is new."""
         missed = self.generation not in (-1, generation_id, generation_id - 1)  # others may have owned my sites
         self.generation = generation_id
-        for tp in [tp for tp in self.lanes if tp not in assigned or missed]:
-            await self._drop(self.lanes.pop(tp))
+        gone = [tp for tp in self.lanes if tp not in assigned or missed]
+        await asyncio.gather(*(self._drop(self.lanes.pop(tp)) for tp in gone))
         kept = len(self.lanes)
         for tp in assigned:
             site = site_of(tp.topic)
-            if tp not in self.lanes and site is not None:
+            if tp not in self.lanes and site is not None and tp.partition == 0:  # what is elsewhere has no order
                 lane = self.lanes[tp] = Lane(site)
                 lane.taking = asyncio.create_task(self._take_over(tp, lane))
         log.info("this worker has %d sites, %d of them as before", len(self.lanes), kept)
@@ -166,8 +177,10 @@ class _Consumer(driver.Consumer):
 
     async def _drop(self, lane: Lane) -> None:
         lane.live = False
-        if lane.taking is not None:
+        lane.stop()
+        if lane.taking is not None and not lane.taking.done():
             lane.taking.cancel()
+            await asyncio.wait({lane.taking}, timeout=SESSION_SECONDS)  # or it might own the site after all
         await self.app.owner.let_go(lane.site)
 
     async def perform_seek(self) -> None:
@@ -181,24 +194,28 @@ class _Consumer(driver.Consumer):
             try:
                 async with self._slots:
                     position = await self.app.owner.take_over(lane.site)
-                    first, end = await asyncio.wait_for(self._thread.call_thread(self._thread.bounds, tp), STEP_SECONDS)
-                lane.begin(_where(tp.topic, position, first, end))
+                    async with asyncio.timeout(STEP_SECONDS):  # `wait_for` may swallow a cancellation
+                        first, end = await self._thread.call_thread(self._thread.bounds, tp)
+                lane.begin(where_to_read(tp.topic, position, first, end))
                 lane.end = end
                 return
             except asyncio.CancelledError:
                 raise
-            except LogUnreachableError as error:
-                if lane.told != str(error):
-                    log.warning("%s: %s; it is tried again and again", lane.site, error)
-                lane.told = str(error)
+            except (LogUnreachableError, TimeoutError) as error:
+                await self.app.owner.let_go(lane.site)
+                told = str(error) or "Kafka does not answer"
+                if lane.told != told:
+                    log.warning("%s: %s; it is tried again and again", lane.site, told)
+                lane.told = told
                 wait = SURE_AFTER_SECONDS
             except Exception as error:  # noqa: BLE001  one bad site stops nobody else
+                await self.app.owner.let_go(lane.site)  # what is not read is not held either
                 if not self._may_try_again(lane, error):
                     return
                 wait = 0.0 if isinstance(error, LogChangedError) else SURE_AFTER_SECONDS * len(lane.failures)
 
     def _may_try_again(self, lane: Lane, error: Exception) -> bool:
-        if isinstance(error, LogChangedError):
+        if isinstance(error, LogChangedError | LogUnreachableError | TimeoutError):
             return True
         told = str(error) if isinstance(error, LogRefusedError | LogUnusableError) else faults.summary(error)
         if lane.failed() < FAILURES and not isinstance(error, LogUnusableError):
@@ -210,10 +227,12 @@ class _Consumer(driver.Consumer):
 
     async def _again(self, tp: TP, lane: Lane, error: Exception) -> None:
         """A batch was refused: the site alone is taken anew, once this worker can be sure to be a member still."""
+        if self.lanes.get(tp) is not lane:
+            return  # the site may be owned anew by now
         lane.live = False
         lane.rewind()
         await self.app.owner.let_go(lane.site)
-        if self.lanes.get(tp) is lane and (isinstance(error, LogUnreachableError) or self._may_try_again(lane, error)):
+        if self.lanes.get(tp) is lane and self._may_try_again(lane, error):
             wait = 0.0 if isinstance(error, LogChangedError) else SURE_AFTER_SECONDS
             lane.taking = asyncio.create_task(self._take_over(tp, lane, wait))
 
@@ -254,6 +273,9 @@ class _Consumer(driver.Consumer):
             lane = self.lanes.get(tp)
             if lane is None or not lane.live or lane.read != want[tp]:
                 continue
+            if read < want[tp] or (records and records[0].offset < want[tp]):  # the client began anew by itself
+                self.take_anew(lane.site, LogRefusedError(f"{tp.topic} no longer continues what was read of it"))
+                continue
             lane.note(records, read, end)
             await self._hand_over(lane)
 
@@ -266,8 +288,11 @@ class _Consumer(driver.Consumer):
         """A batch through the owner. Nothing is raised: Faust loses what an agent raised on (app/base.py:972)."""
         lane = batch.lane
         tp = TP(topic("in", lane.site), 0)
+        if self.lanes.get(tp) is not lane or not lane.live:
+            return  # of a former assignment: it is read again by whoever has the site
         try:
-            pause = await asyncio.wait_for(self.app.owner.work(lane.site, batch.records, batch.end), STEP_SECONDS)
+            async with asyncio.timeout(STEP_SECONDS):
+                pause = await self.app.owner.work(lane.site, batch.records, batch.end)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001  nothing is lost: it is read again
@@ -290,20 +315,6 @@ class _Consumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:  # consumer.py:1099
         return self._kept.pop(tp, None)
-
-
-def _where(name: str, position: int | None, first: int, end: int) -> int:
-    """The offset to read a topic from. Raises LogRefusedError where it does not continue what was read before."""
-    if position is None:
-        return first
-    if end < position:
-        raise LogRefusedError(
-            f"{name} ends at offset {end}, but was read up to {position}: it was cut or made anew. Ask the hospital "
-            "what it published since, and have it published again under a topic that continues"
-        )
-    if first > position:
-        log.error("%s begins at offset %d, was read up to %d: messages expired unread", name, first, position)
-    return max(first, position)
 
 
 class _Transport(driver.Transport):
@@ -339,6 +350,12 @@ class Engine(faust.App):
         """Whether the group has said which sites are this worker's."""
         return self._consumer is not None and self.following.generation >= 0
 
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the brokers have not answered."""
+        heard_at = self.following._thread.heard_at if self._consumer is not None else 0.0
+        return time.monotonic() - heard_at if heard_at else 0.0
+
     def take_anew(self, site: str, error: Exception) -> None:
         """Take a site anew from its log, since something went wrong with it outside of a batch."""
         self.following.take_anew(site, error)
@@ -348,12 +365,14 @@ class Engine(faust.App):
 
     async def on_stop(self) -> None:
         """Batches under way were waited for when the sites were given back; their logs are closed in order."""
+        asyncio.get_running_loop().call_later(STOP_SECONDS, end_now)
         lanes = list(self.lanes)
         await super().on_stop()
+        await self.following.batches_under_way()
         for lane in lanes:
             if lane.taking is not None:
                 lane.taking.cancel()
-            await self.owner.let_go(lane.site)
+        await asyncio.gather(*(self.owner.let_go(lane.site) for lane in lanes))
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
@@ -369,16 +388,12 @@ class Engine(faust.App):
         super()._crash(reason)
 
 
-def fail_stop(why: str, error: BaseException) -> None:
-    """End at once, as by kill -9: nothing more is sent, and whoever comes next takes the sites from their logs."""
-    log.critical("%s (%s): this worker ends and is to be started again", why, faults.summary(error))
-    logging.shutdown()
-    os._exit(ExitCode.STOPPED_TO_BE_RESTARTED)
-
-
 def run_worker(engine: Engine, *services: Any) -> None:
     """Run until SIGINT or SIGTERM. The loggers are left as they are."""
     worker = faust.Worker(engine, *services, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None
-    with contextlib.suppress(SystemExit):  # execute_from_commandline ends with one of 0
+    try:
         worker.execute_from_commandline()
+    except SystemExit as end:  # always: of 0, and of 1 where a service did not start (mode/worker.py:59)
+        if end.code and end.__context__ is not None:
+            raise end.__context__ from None

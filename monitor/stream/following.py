@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from typing import Any
 
-import aiokafka
 from aiokafka import errors
 from aiokafka.structs import TopicPartition
 
 from monitor.kafka.connection import Connection
+from monitor.kafka.consumer import Consumer
 from monitor.kafka.names import ACTIONS, site_of, topic
 from monitor.kafka.reach import missing_right
 from monitor.log import LogUnusableError
@@ -282,7 +282,7 @@ def _sites_with_logs(ends: dict[str, int]) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def _consumer(connection: Connection) -> AsyncIterator[Any]:
-    consumer = aiokafka.AIOKafkaConsumer(
+    consumer = Consumer(
         **connection.for_aiokafka(),
         group_id=None,
         isolation_level="read_committed",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from monitor.log import LogRefusedError
+
+log = logging.getLogger("jakwatch")
+
 MOST_IN_A_BATCH = 500
 """Messages of one transaction: more would keep the other sites waiting, and no more are needed for speed."""
 
-MOST_WAITING = 2_000  # beyond it the topic is not read on: each site is held back by itself alone
+MOST_WAITING, MOST_WAITING_BYTES = 2_000, 16 << 20
+"""Beyond it the topic is not read on: each site is held back by itself alone."""
+
+MOST_BYTES_IN_A_BATCH = 4 << 20
 TRAILING_SECONDS = 2.0
 FAILURES, WITHIN_SECONDS = 5, 600.0
 """So often a site may be taken anew before it is parked; what went wrong longer ago is forgotten."""
@@ -39,6 +47,7 @@ class Lane:
     position: int = 0
     read: int = 0
     waiting: deque[Any] = field(default_factory=deque)
+    waiting_bytes: int = 0
     batch: Batch | None = None
     live: bool = False
     resumes: float = 0.0  # when it is no longer left alone (monotonic)
@@ -52,12 +61,18 @@ class Lane:
     @property
     def wants(self) -> bool:
         """Whether more may be read."""
-        return self.live and len(self.waiting) < MOST_WAITING and not self.is_paused
+        has_room = len(self.waiting) < MOST_WAITING and self.waiting_bytes < MOST_WAITING_BYTES
+        return self.live and has_room and not self.is_paused
 
     @property
     def is_paused(self) -> bool:
         """Whether the site is left alone for a while."""
         return self.resumes > time.monotonic()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is under way of which nobody knows yet how it ends."""
+        return self.batch is not None and self.batch.task is not None and not self.batch.task.done()
 
     @property
     def lag(self) -> int | None:
@@ -72,7 +87,7 @@ class Lane:
 
     def rewind(self) -> None:
         """Forget what was read and not kept; it is read again."""
-        self.waiting.clear()
+        self._forget()
         self.batch, self.read = None, self.position
 
     def stop(self) -> None:
@@ -80,12 +95,18 @@ class Lane:
         if self.batch is None or self.batch.task is None:
             self.rewind()
         else:
-            self.waiting.clear()
+            self._forget()
             self.read = self.batch.end
+
+    def _forget(self) -> None:
+        self.waiting.clear()
+        self.waiting_bytes = 0
 
     def note(self, records: Iterable[Any], read: int, end: int | None) -> None:
         """What a poll found: records, the offset behind them, and the end of the topic as far as it is known."""
-        self.waiting.extend(records)
+        for record in records:
+            self.waiting.append(record)
+            self.waiting_bytes += _size(record)
         if read != self.read:
             self.read, self.read_at = read, time.monotonic()
         self.end = end
@@ -101,7 +122,12 @@ class Lane:
             trails = self.read > self.position and time.monotonic() > self.read_at + TRAILING_SECONDS
             self.batch = Batch(self, [], self.read) if trails else None
             return self.batch
-        records = [self.waiting.popleft() for _ in range(min(MOST_IN_A_BATCH, len(self.waiting)))]
+        records: list[Any] = []
+        size = 0
+        while self.waiting and len(records) < MOST_IN_A_BATCH and size < MOST_BYTES_IN_A_BATCH:
+            records.append(self.waiting.popleft())
+            size += _size(records[-1])
+        self.waiting_bytes -= size
         end = records[-1].offset + 1 if self.waiting else self.read
         self.batch = Batch(self, records, end)
         return self.batch
@@ -109,7 +135,9 @@ class Lane:
     def finish(self, batch: Batch, pause: float) -> None:
         """The batch is kept; leave the site alone for some seconds."""
         self.batch, self.position = None, batch.end
-        self.resumes = time.monotonic() + pause if pause else 0.0
+        if pause:
+            self.resumes = time.monotonic() + pause
+            self.rewind()  # nobody would hand over what waits in a lane that wants no more
 
     def failed(self) -> int:
         """Note a failure; returns how many there were lately."""
@@ -118,3 +146,21 @@ class Lane:
         while self.failures[0] < now - WITHIN_SECONDS:
             self.failures.popleft()
         return len(self.failures)
+
+
+def _size(record: Any) -> int:
+    return len(record.value or b"")
+
+
+def where_to_read(name: str, position: int | None, first: int, end: int) -> int:
+    """The offset to read a topic from. Raises LogRefusedError where it does not continue what was read before."""
+    if position is None:
+        return first
+    if end < position:
+        raise LogRefusedError(
+            f"{name} ends at offset {end}, but was read up to {position}: it was cut or made anew. Ask the hospital "
+            "what it published since, and have it published again under a topic that continues"
+        )
+    if first > position:
+        log.error("%s begins at offset %d, was read up to %d: messages expired unread", name, first, position)
+    return max(first, position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,8 +34,9 @@ from monitor.stream.worker import Worker
 
 log = logging.getLogger("jakwatch")
 
-STEP_SECONDS = 60.0
+SILENT_SECONDS = 15.0
 TICK_SECONDS = 1.0
+SILENT_SECONDS = 10.0  # as long as a replica waits before it says so
 
 
 class CannotServeError(Exception):
@@ -99,17 +101,25 @@ class Process:
             return lacking
         if not self.worker.has_heard_decisions:
             return "what people decided is being read"
+        if (silence := self._silence()) is not None:
+            return silence
         if self.engine.rebalancing or not self.engine.has_joined:
             return "the workers are sharing out the sites"
         reading = sum(not lane.live and lane.parked is None for lane in lanes)
         return f"{reading} of {len(lanes)} sites are being read from their logs" if reading else self.worker.trouble
+
+    def _silence(self) -> str | None:
+        seconds = self.engine.silent_seconds
+        return f"Kafka has not answered for {seconds:.0f} seconds" if seconds > SILENT_SECONDS else None
 
     def state(self) -> WorkerState:
         """What a scrape is told."""
         return WorkerState(
             program=__version__,
             live_since=self.live_since,
-            trouble=self.worker.lacking() or self.worker.trouble,  # that sites are being read has its own metric
+            trouble=self._silence()
+            or self.worker.lacking()
+            or self.worker.trouble,  # that sites are being read has its own metric
             rules=rules_in_use(self.settings.rules.policies, self.settings.rules.registry, self.key_mark),
             sites=tuple(self._sites()),
         )
@@ -119,7 +129,7 @@ class Process:
         registry = self.settings.rules.registry
         for site in sorted(registry.names if registry else lanes):
             lane = lanes.get(site)
-            if lane is None:
+            if lane is None or self._silence():  # another may own it by now
                 yield SiteOfWorker(site, is_owned=False)
                 continue
             owned = self.worker.owned.get(site)
@@ -155,6 +165,8 @@ class _Decisions(Service):
         self.worker = worker
         self.connection = connection
         self.decisions = Decisions()
+        self._answer: int | None = None  # the latest of the broker, by its time (ms)
+        self._heard_at = time.monotonic()
 
     @Service.task
     async def follow(self) -> None:
@@ -170,13 +182,28 @@ class _Decisions(Service):
                     for records in (await consumer.getmany(place, timeout_ms=500)).values():
                         for record in records:
                             await self._hear(record)
+                    self._note_silence(consumer.last_poll_timestamp(place))
                     if await consumer.position(place) >= end:
                         self.worker.decisions_are_heard()
             except (errors.KafkaError, ConnectionError) as error:
                 log.warning("what people decide cannot be read (%s); it is tried again", type(error).__name__)
+                self._note_silence(None)
                 await self.sleep(2.0)
             finally:
                 await consumer.stop()
+
+    def _note_silence(self, answer: int | None) -> None:
+        """Without a broker nothing comes, nothing fails and nothing lags: only who listens all the time can tell."""
+        now, worker = time.monotonic(), self.worker
+        if answer not in {None, self._answer}:
+            self._answer, self._heard_at = answer, now
+        silent = now - self._heard_at
+        if silent > SILENT_SECONDS and worker.trouble is None:
+            worker.trouble = f"Kafka has not answered since {instant_text(worker.now() - round(silent * 1_000_000))}"
+            log.warning("Kafka does not answer: nothing is taken in until it does")
+        elif silent <= SILENT_SECONDS and worker.trouble is not None:
+            worker.trouble = None
+            log.info("Kafka answers again")
 
     async def _hear(self, record: Any) -> None:
         action = self.decisions.take(record)

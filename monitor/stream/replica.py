@@ -20,11 +20,11 @@ from monitor.core.actions import settlements_of, waivers_of
 from monitor.core.activation import latest_day
 from monitor.core.days import instant
 from monitor.core.registry import SiteEntry
+from monitor.erasing import KEEP_REJECTED_DAYS
 from monitor.kafka.canary import published_at
 from monitor.kafka.names import site_of, topic
 from monitor.keeper import Keeper
 from monitor.log import LogUnusableError
-from monitor.machine import KEEP_REJECTED_DAYS
 from monitor.records import Answer, instant_text, read_answer
 from monitor.rulebook import check_key
 from monitor.shown import PEOPLE_A_STEP, ShownSites

@@ -51,6 +51,7 @@ class Owned:
     def __init__(self, keeper: Keeper, kept_in: KafkaLog, erased: str, today: int) -> None:
         self.keeper = keeper
         self.log = kept_in
+        self.meta: dict[str, str] = {}  # to be noted with the first message: of an empty log nothing binds
         self.erased = erased  # mark of those of whom nothing is in it any more
         self.lock = asyncio.Lock()
         self.today = today  # the day it was last judged on, or its topics were written to
@@ -102,14 +103,16 @@ class Worker(Sites):
             meta = self._checked(site, standing)
             position = {} if standing.position is None else {topic("in", site): standing.position}
             keeper.resume(standing.tally, position, standing.answers.items())
-            if meta != standing.meta:
+            if standing.tally.received and meta != standing.meta:
                 await kept_in.append(keeper.unchanged(self.now()), meta)
             self._must_not_have_heard(site, heard)
         except BaseException:
             await kept_in.close()
             raise
         self._stamp = max(self._stamp, standing.tally.last_received or 0)
-        self._begin(site, Owned(keeper, kept_in, self._erased(site), self._written_on(site, standing)))
+        owned = Owned(keeper, kept_in, self._erased(site), self._written_on(site, standing))
+        owned.meta = meta
+        self._begin(site, owned)
         log.info("%s: taken over; %d messages had arrived", site, standing.tally.received)
         return standing.position
 
@@ -140,6 +143,8 @@ class Worker(Sites):
         """The site as its log says it is, from a snapshot on if there is one that agrees with it."""
         keeper = self.new_keeper(site)
         known = self.snapshots.load(keeper.state, self._erased(site))
+        if known is not None:
+            log.info("%s: %d facts are known from a snapshot", site, known.facts)
         while True:
             try:
                 return keeper, await self._restored(keeper, kept_in, known)
@@ -193,7 +198,8 @@ class Worker(Sites):
 
     def _checked(self, site: str, standing: Standing) -> dict[str, str]:
         """What is to be noted of the log, if it can be gone on with by what this worker was given."""
-        known, tally, rules = standing.meta, standing.tally, self.rules
+        known = standing.meta if standing.tally.received else {}  # nobody was named yet, and nobody judged
+        tally, rules = standing.tally, self.rules
         try:
             noted = {"pseudonym_key": check_key(known.get("pseudonym_key"), rules.key, f"the log of {site}")}
             if site == RESERVED_SITE:
@@ -221,7 +227,8 @@ class Worker(Sites):
             headers = (
                 {each.offset: each.headers for each in records if each.headers} if draft.transaction.rejections else {}
             )
-            await owned.log.append(draft.transaction, headers=headers)
+            meta = None if owned.log.standing.meta == owned.meta else owned.meta
+            await owned.log.append(draft.transaction, meta, headers)
             self._keep(owned, draft)
         if self._is_of_erased(site, draft.transaction.news, received):
             self.anew(site, LogChangedError("a message had come before its patient was erased"))
@@ -248,6 +255,7 @@ class Worker(Sites):
             "jakwatch rejected list --site %s", owned.keeper.site, owned.rejected_in_a_row, PAUSE_SECONDS / 60,
             owned.keeper.site,
         )  # fmt: skip
+        owned.rejected_in_a_row = 0  # after the pause as many again
         return PAUSE_SECONDS
 
     async def let_go(self, site: str) -> None:

@@ -13,8 +13,8 @@ import msgspec
 from aiohttp import web
 
 from monitor.core.days import day_of
+from monitor.keeper import Receipt
 from monitor.log import LogFullError
-from monitor.machine import Receipt
 from monitor.overview import Overview, SiteActivity
 from monitor.records import Answer, instant_text
 from monitor.shown import ShownSites

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from monitor.machine import Receipt
+from monitor.keeper import Receipt
 from monitor.writer import Writer
 from schemas import actions as act
 

@@ -18,9 +18,9 @@ from monitor.core.cases import CASE_KINDS
 from monitor.core.policy import PolicyDocument
 from monitor.core.pseudonyms import pseudonymiser
 from monitor.core.registry import Registry
-from monitor.keeper import Origin
+from monitor.keeper import Origin, Receipt
 from monitor.log.sqlite import SqliteLog
-from monitor.machine import Machine, Receipt
+from monitor.machine import Machine
 from monitor.records import Answer, read_answer, write_answer
 from monitor.replay import DEFAULT_KEY, Question, Replayer
 from monitor.result import result_of
