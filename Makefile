@@ -57,9 +57,10 @@ demo: $(STAMP)  ## the live service in invented hospitals, until you stop it
 test: $(STAMP) programs  ## all tests
 	$(PY) -m pytest $(ARGS)
 
-torture: $(STAMP) programs  ## the long versions: many more random cases, new ones each time, and a hundred kills
+torture: $(STAMP) programs  ## the long versions: many more random cases, new ones each time, a hundred kills, and the stream under fire
 	HYPOTHESIS_PROFILE=torture $(PY) -m pytest tests/property $(ARGS)
 	JAKWATCH_KILLS=100 $(PY) -m pytest tests/integration/test_killed_and_restarted.py $(ARGS)
+	JAKWATCH_FIRE=1 $(PY) -m pytest tests/integration/test_stream_under_fire.py -o faulthandler_timeout=3600 $(ARGS)
 
 check: $(STAMP) programs  ## style, types, layers, generated files, the default policy
 	$(PY) -m ruff check .

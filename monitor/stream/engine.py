@@ -162,12 +162,13 @@ class _Consumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Keep what was mine throughout, drop the rest, take over what is new."""
+        mine = assigned if not self.app.should_stop else set()  # whoever leaves would fence the rightful owner
         missed = self.generation not in (-1, generation_id, generation_id - 1)  # others may have owned my sites
         self.generation = generation_id
-        gone = [tp for tp in self.lanes if tp not in assigned or missed]
-        await asyncio.gather(*(self._drop(self.lanes.pop(tp)) for tp in gone))
+        gone = [self.lanes.pop(tp) for tp in list(self.lanes) if tp not in mine or missed]
+        await asyncio.gather(*map(self._drop, gone))
         kept = len(self.lanes)
-        for tp in assigned:
+        for tp in mine:
             site = site_of(tp.topic)
             if tp not in self.lanes and site is not None and tp.partition == 0:  # what is elsewhere has no order
                 lane = self.lanes[tp] = Lane(site)

@@ -20,7 +20,7 @@ def faust_settings(connection: Connection) -> dict[str, Any]:
         "store": "memory://",
         "topic_disable_leader": True,
         "topic_allow_declare": False,
-        "table_standby_replicas": 0,  # else Faust's own assignor, which gives one worker everything
+        "table_standby_replicas": 0,  # there are no tables
         "web_enabled": False,
         "broker_max_poll_records": 2 * MOST_IN_A_BATCH,
         "consumer_max_fetch_size": 1 << 20,
