@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +35,6 @@ log = logging.getLogger("jakwatch")
 
 SILENT_SECONDS = 15.0
 TICK_SECONDS = 1.0
-SILENT_SECONDS = 10.0  # as long as a replica waits before it says so
 
 
 class CannotServeError(Exception):
@@ -165,8 +163,6 @@ class _Decisions(Service):
         self.worker = worker
         self.connection = connection
         self.decisions = Decisions()
-        self._answer: int | None = None  # the latest of the broker, by its time (ms)
-        self._heard_at = time.monotonic()
 
     @Service.task
     async def follow(self) -> None:
@@ -182,28 +178,13 @@ class _Decisions(Service):
                     for records in (await consumer.getmany(place, timeout_ms=500)).values():
                         for record in records:
                             await self._hear(record)
-                    self._note_silence(consumer.last_poll_timestamp(place))
                     if await consumer.position(place) >= end:
                         self.worker.decisions_are_heard()
             except (errors.KafkaError, ConnectionError) as error:
                 log.warning("what people decide cannot be read (%s); it is tried again", type(error).__name__)
-                self._note_silence(None)
                 await self.sleep(2.0)
             finally:
                 await consumer.stop()
-
-    def _note_silence(self, answer: int | None) -> None:
-        """Without a broker nothing comes, nothing fails and nothing lags: only who listens all the time can tell."""
-        now, worker = time.monotonic(), self.worker
-        if answer not in {None, self._answer}:
-            self._answer, self._heard_at = answer, now
-        silent = now - self._heard_at
-        if silent > SILENT_SECONDS and worker.trouble is None:
-            worker.trouble = f"Kafka has not answered since {instant_text(worker.now() - round(silent * 1_000_000))}"
-            log.warning("Kafka does not answer: nothing is taken in until it does")
-        elif silent <= SILENT_SECONDS and worker.trouble is not None:
-            worker.trouble = None
-            log.info("Kafka answers again")
 
     async def _hear(self, record: Any) -> None:
         action = self.decisions.take(record)
