@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
+import signal
+import threading
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -40,15 +41,18 @@ def command(connection: Connection, every: int, once: bool) -> None:
     from monitor.kafka.canary import probe  # noqa: PLC0415
     from monitor.kafka.names import topic  # noqa: PLC0415
     from monitor.kafka.reach import CannotReachError, check  # noqa: PLC0415
-    from monitor.kafka.sending import Letter, Sender, UndeliveredError  # noqa: PLC0415
+    from monitor.kafka.sending import Letter, Sender, UndeliveredError, look  # noqa: PLC0415
     from schemas.parts import RESERVED_SITE  # noqa: PLC0415
 
     log_to_stderr()
     log = logging.getLogger("jakwatch")
-    inbound = topic("in", RESERVED_SITE)
-    while True:
+    inbound, ended = topic("in", RESERVED_SITE), threading.Event()
+    _end_by_signal(ended)
+    while not ended.is_set():
         try:
             check(connection)
+            if inbound not in look(connection).topics:
+                raise UndeliveredError(f"there is no topic {inbound}. Do next: jakwatch topics apply --sites FILE")
             with closing(Sender(connection, PATIENCE_SECONDS)) as sender:
                 sender.deliver([Letter(inbound, probe(datetime.now(UTC)))])
         except (CannotReachError, UndeliveredError) as problem:
@@ -57,4 +61,10 @@ def command(connection: Connection, every: int, once: bool) -> None:
                 raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None
         if once:
             return
-        time.sleep(every)
+        ended.wait(every)
+
+
+def _end_by_signal(ended: threading.Event) -> None:
+    """A probe under way is sent first."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: ended.set())

@@ -7,6 +7,7 @@ rejections or move its position; `open` takes the epoch, and only then is the lo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from monitor.erasing import what_goes
 from monitor.kafka import wire
 from monitor.kafka.connection import Connection
 from monitor.kafka.names import topic, transactional_id
-from monitor.log import LogRefusedError, LogUnreachableError, LogUnusableError, Transaction
+from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, LogUnusableError, Transaction
 from monitor.records import Course, Tally, instant_text
 
 TRANSACTION_MS = 30_000  # after which the broker ends what a dead owner left open, if nobody took over before
@@ -46,12 +47,12 @@ class Standing:
     meta: dict[str, str] = field(default_factory=dict)
     answers: dict[Course, bytes] = field(default_factory=dict)
     facts: int = 0
-    last: tuple[int, bytes] | None = None  # offset and key of the last fact; facts are there for ever
+    last: tuple[int, bytes] | None = None  # offset and key of the last fact; but for erasures, facts are there for ever
+    facts_at: int | None = None  # when the latest record of the facts, and of the answers, was written (milliseconds)
+    answers_at: int | None = None
 
     def note(self, record: ConsumerRecord) -> None:
-        """A record of the facts."""
-        if record.value is None:
-            return
+        """A record of the facts that has a value."""
         if record.key == wire.POSITION:
             read = wire.read_position(record.value)
             self.position, self.tally = read.offset, read.tally
@@ -63,14 +64,20 @@ class Standing:
 
 
 class KafkaLog:
-    """One site's log. `key` is that of the pseudonyms: it marks the facts too."""
+    """One site's log. `key` is that of the pseudonyms: it marks the facts too.
 
-    def __init__(self, connection: Connection, site: str, key: bytes) -> None:
+    `patience`: seconds within which the broker must have done what it is asked for.
+    """
+
+    def __init__(self, connection: Connection, site: str, key: bytes, patience: float = STEP_SECONDS) -> None:
         self.site = site
+        self._patience = patience
         self._connection = connection
         self._keyed = keyed_digest(key)
         self._inbound = topic("in", site)
         self._producer: Any = None
+        self._erased: dict[bytes, int] = {}  # key of a fact -> offset up to which it is gone
+        self._end = 0  # offset behind the last record that was written to the facts
         self.standing = Standing()  # as it was read, and written since; answers only as they were read
 
     async def open(self) -> None:
@@ -85,9 +92,9 @@ class KafkaLog:
             linger_ms=0,
         )
         with _said_plainly(self.site):
-            await asyncio.wait_for(self._producer.start(), STEP_SECONDS)
+            await asyncio.wait_for(self._producer.start(), self._patience)
             for kind in _KINDS:  # known beforehand, one request brings all three into a transaction
-                await asyncio.wait_for(self._producer.partitions_for(topic(kind, self.site)), STEP_SECONDS)
+                await asyncio.wait_for(self._producer.partitions_for(topic(kind, self.site)), self._patience)
 
     async def close(self) -> None:
         """Let go; a transaction under way is aborted by the next owner."""
@@ -99,23 +106,15 @@ class KafkaLog:
     async def read(self, restore: Callable[[list[bytes]], None], standing: Standing | None = None) -> Standing:
         """Read all of it, to what was last committed; `restore` is given the facts in order.
 
-        With a `standing` of an earlier time it is read on from there. Raises LogRefusedError if the log is another one.
+        With a `standing` of an earlier time it is read on from there. Raises LogRefusedError if the log is another one,
+        LogChangedError if something was erased that `restore` may have been given: reading anew leaves it out.
         """
         standing = self.standing = standing or Standing()
-        since = standing.last
-
-        def facts(records: list[ConsumerRecord]) -> None:
-            nonlocal since
-            if since is not None and records:
-                if (records[0].offset, records[0].key) != since:
-                    raise LogRefusedError(f"the facts of {self.site} are not those that were read before")
-                records, since = records[1:], None
-            found = [each for each in records if each.key[:1] == b"{"]
-            restore([each.value for each in found if each.value is not None])
-            for each in records:
-                standing.note(each)
+        facts = _Facts(self.site, restore, standing, self._erased)
+        since = {} if standing.last is None else {topic("facts", self.site): standing.last[0]}
 
         def answers(records: list[ConsumerRecord]) -> None:
+            standing.answers_at = records[-1].timestamp
             for each in records:
                 course = wire.read_course(each.key)
                 if each.value is None:
@@ -126,11 +125,11 @@ class KafkaLog:
         with _said_plainly(self.site):
             await read_whole(
                 self._connection,
-                {topic("facts", self.site): facts, topic("out", self.site): answers},
-                {} if since is None else {topic("facts", self.site): since[0]},
+                {topic("facts", self.site): facts.hear, topic("out", self.site): answers},
+                since,
+                patience=self._patience,
             )
-        if since is not None:
-            raise LogRefusedError(f"the facts of {self.site} end before what was read of them")
+        facts.end()
         return standing
 
     async def facts(self) -> list[tuple[bytes, bytes]]:
@@ -140,13 +139,18 @@ class KafkaLog:
             await read_whole(
                 self._connection,
                 {topic("facts", self.site): lambda records: found.update((each.key, each.value) for each in records)},
+                least={topic("facts", self.site): self._end},
+                patience=self._patience,
             )
         return [(key, value) for key, value in found.items() if key[:1] == b"{" and value is not None]
 
     async def append(
         self, transaction: Transaction, meta: Mapping[str, str] | None = None, headers: Headers | None = None
     ) -> None:
-        """Keep a transaction: durable and visible when this returns. Raises LogRefusedError, LogUnreachableError."""
+        """Keep a transaction: durable when this returns, for all to see a moment later.
+
+        Raises LogRefusedError, LogUnreachableError.
+        """
         records = self._records(transaction, meta, headers or {})
         offsets = await self.write(records)
         count, standing = len(transaction.facts), self.standing
@@ -185,7 +189,10 @@ class KafkaLog:
     async def write(self, records: Mapping[str, Sequence[wire.Record]]) -> list[int]:
         """Records by kind of topic (`facts`, `out`, `rejected`), all or nothing; returns the offsets of the facts."""
         with _said_plainly(self.site):
-            return await asyncio.wait_for(self._write(records), STEP_SECONDS)
+            offsets = await asyncio.wait_for(self._write(records), self._patience)
+        if offsets:
+            self._end = offsets[-1] + 1
+        return offsets
 
     def _records(
         self, t: Transaction, meta: Mapping[str, str] | None, headers: Headers
@@ -202,27 +209,70 @@ class KafkaLog:
         }
 
     async def _write(self, records: Mapping[str, Sequence[wire.Record]]) -> list[int]:
-        if self._producer is None:
+        producer = self._producer  # whoever lets go meanwhile closes it, and this fails as it should
+        if producer is None:
             raise LogRefusedError(f"the log of {self.site} is not open")
-        await self._producer.begin_transaction()
+        await producer.begin_transaction()
         first, rest = [], []  # the first of each topic go together, so that one request brings all topics in
         for kind in _KINDS:
-            batches = list(_batches(self._producer, records.get(kind, ())))
+            batches = list(_batches(producer, records.get(kind, ())))
             first += [(kind, each) for each in batches[:1]]
             rest += [(kind, each) for each in batches[1:]]
         name = {kind: topic(kind, self.site) for kind in _KINDS}
-        sent = [await self._producer.send_batch(batch, name[kind], partition=0) for kind, batch in first + rest]
+        sent = [await producer.send_batch(batch, name[kind], partition=0) for kind, batch in first + rest]
         kept = await asyncio.gather(*sent)  # before the end is asked for: else the broker makes us wait
-        await self._producer.commit_transaction()
+        await producer.commit_transaction()
         told = zip(kept, first + rest, strict=True)
         facts = [(record.offset, batch.record_count()) for record, (kind, batch) in told if kind == "facts"]
         return [offset for begin, count in facts for offset in range(begin, begin + count)]
 
 
+class _Facts:
+    """Takes in the records of the facts as they are read. `erased` is what is known to be gone, and learns more.
+
+    What was erased stands in the topic until it is compacted, and its tombstone only behind it.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        restore: Callable[[list[bytes]], None],
+        standing: Standing,
+        erased: dict[bytes, int],
+    ) -> None:
+        self._site = site
+        self._restore = restore
+        self._standing = standing
+        self._erased = erased
+        self._since = standing.last
+        self._is_changed = False
+
+    def hear(self, records: list[ConsumerRecord]) -> None:
+        self._standing.facts_at = records[-1].timestamp
+        if self._since is not None:
+            if (records[0].offset, records[0].key) != self._since:
+                raise LogRefusedError(f"the facts of {self._site} are not those that were read before")
+            records, self._since = records[1:], None
+        for each in records:
+            if each.value is None and self._erased.get(each.key, -1) < each.offset:
+                self._erased[each.key], self._is_changed = each.offset, True
+        here = [each for each in records if each.value is not None and each.offset > self._erased.get(each.key, -1)]
+        self._restore([each.value for each in here if each.key[:1] == b"{"])
+        for each in here:
+            self._standing.note(each)
+
+    def end(self) -> None:
+        """All has been read."""
+        if self._since is not None:
+            raise LogRefusedError(f"the facts of {self._site} end before what was read of them")
+        if self._is_changed:
+            raise LogChangedError(f"something of {self._site} was erased")
+
+
 def _batches(producer: Any, records: Iterable[wire.Record]) -> Iterator[Any]:
     builder, size = None, 0
     for key, value, headers in records:
-        length = len(key) + len(value or b"")
+        length = len(key) + len(value or b"") + sum(len(name) + len(told or b"") for name, told in headers)
         if builder is not None and size + length > MOST_IN_A_REQUEST:
             yield builder
             builder = None
@@ -239,21 +289,27 @@ async def read_whole(
     connection: Connection,
     heard: Mapping[str, Callable[[list[ConsumerRecord]], None]],
     since: Mapping[str, int] | None = None,
+    *,
+    least: Mapping[str, int] | None = None,
+    patience: float = STEP_SECONDS,
 ) -> None:
     """All committed records of single-partition topics up to their ends, each topic's to its own listener.
 
-    `since`: offsets to begin at instead of at the first record.
+    `since`: offsets to begin at instead of at the first record. `least`: offsets to which there are records, though
+    brokers may not show them yet: a transaction is committed a moment before it is seen to be. Who fences the owner of
+    a site has waited for that. `patience`: seconds that may pass without any record.
     """
     consumer = reader(connection)
-    await asyncio.wait_for(consumer.start(), STEP_SECONDS)
     try:
+        await asyncio.wait_for(consumer.start(), patience)
         places = [TopicPartition(name, 0) for name in heard]
         consumer.assign(places)
-        ends = await consumer.end_offsets(places)
+        seen = await consumer.end_offsets(places)
+        ends = {place: max(end, (least or {}).get(place.topic, 0)) for place, end in seen.items()}
         begins = await consumer.beginning_offsets(places)
         for place in places:
             consumer.seek(place, (since or {}).get(place.topic, begins[place]))
-        await _read_to(consumer, ends, heard)
+        await _read_to(consumer, ends, heard, patience)
     finally:
         await consumer.stop()
 
@@ -262,16 +318,18 @@ async def _read_to(
     consumer: Any,
     ends: dict[TopicPartition, int],
     heard: Mapping[str, Callable[[list[ConsumerRecord]], None]],
+    patience: float,
 ) -> None:
     left, loop = dict(ends), asyncio.get_running_loop()
-    patience = loop.time() + STEP_SECONDS
+    deadline = loop.time() + patience
     while left := {place: end for place, end in left.items() if await consumer.position(place) < end}:
         for place, records in (await consumer.getmany(*left, timeout_ms=200, max_records=_READ_AT_ONCE)).items():
-            heard[place.topic](records)
-            patience = loop.time() + STEP_SECONDS
+            if records:
+                heard[place.topic](records)
+            deadline = loop.time() + patience
         await asyncio.sleep(0)  # heartbeats, and the other sites
-        if loop.time() > patience:
-            raise LogUnreachableError(f"no more of {sorted(each.topic for each in left)} came for {STEP_SECONDS:.0f} s")
+        if loop.time() > deadline:
+            raise LogUnreachableError(f"no more of {sorted(each.topic for each in left)} came for {patience:.0f} s")
 
 
 def reader(connection: Connection) -> Any:
@@ -285,6 +343,19 @@ def reader(connection: Connection) -> Any:
         max_partition_fetch_bytes=4 << 20,
         fetch_max_wait_ms=50,
     )
+
+
+def quiet_client() -> None:
+    """Whoever is refused hears so from `append`; of that aiokafka leaves behind futures that nobody can ask.
+
+    asyncio would report each of them at length (aiokafka 0.14, producer/message_accumulator.py:266).
+    """
+    logging.getLogger("asyncio").addFilter(_is_not_forgotten)
+
+
+def _is_not_forgotten(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return not (isinstance(error, errors.KafkaError) and "never retrieved" in record.getMessage())
 
 
 @contextmanager

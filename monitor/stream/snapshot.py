@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -83,8 +84,9 @@ class Snapshots:
         """Number codes and doses as those did who wrote the snapshots. The vocabulary is still empty."""
         content = None if self._folder is None else _content_of(self._folder / NUMBERING)
         if content is not None:
-            numbering = _read_numbering(content)
-            vocabulary.extend(numbering.codings, numbering.doses)
+            with suppress(msgspec.MsgspecError):  # of another version
+                numbering = _read_numbering(content)
+                vocabulary.extend(numbering.codings, numbering.doses)
 
     def is_due(self, site: str, facts: int) -> bool:
         """Whether enough is new for another file."""
@@ -143,7 +145,7 @@ class Snapshots:
     def _remove(self, names: str, goes: Callable[[Path], bool]) -> None:
         for path in [] if self._folder is None else list(self._folder.glob(names)):
             if goes(path):
-                path.unlink(missing_ok=True)
+                _remove(path)
 
     def _file(self, site: str, erased: str) -> Path:
         return (self._folder or Path()) / f"{site}.{erased}.snapshot"
@@ -156,6 +158,16 @@ def _made(folder: Path) -> Path | None:
         log.warning("no snapshots are kept: %s cannot be used (%s)", folder, os.strerror(error.errno or 0))
         return None
     return folder
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.error(
+            "%s cannot be removed (%s). Remove it: somebody who was erased may be in it",
+            path, os.strerror(error.errno or 0),
+        )  # fmt: skip
 
 
 def _replace(path: Path, content: bytes) -> None:
