@@ -41,7 +41,8 @@ def command(
     Each reads everything and keeps nothing; it says how far it is and what it does not know. Ctrl-C ends it.
     """
     from monitor.files import read_registry  # noqa: PLC0415  --help waits for none of this
-    from monitor.kafka.reach import CannotReachError, check  # noqa: PLC0415
+    from monitor.kafka.preflight import must_have  # noqa: PLC0415
+    from monitor.kafka.reach import CannotReachError  # noqa: PLC0415
     from monitor.keyfile import pseudonym_key  # noqa: PLC0415
     from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415
     from monitor.sites import Rules  # noqa: PLC0415
@@ -50,11 +51,12 @@ def command(
     if not registries:
         raise click.UsageError("--sites is missing: the registry says which sites there are.")
     with what_a_person_can_mend():
-        given = load_policies(list(policies) or [default_policy_path()]), read_registry(registries)
+        given, registry = load_policies(list(policies) or [default_policy_path()]), read_registry(registries)
     with served():
-        rules = Rules(*given, pseudonym_key(key, may_make=False))
+        rules = Rules(given, registry, pseudonym_key(key, may_make=False))
         try:
-            check(connection)
+            for problem in must_have(connection, "view", registry.names if registry else ()):
+                click.echo(f"jakwatch: {problem}", err=True)
         except CannotReachError as problem:
             click.echo(f"jakwatch: {problem}", err=True)
             raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None

@@ -15,7 +15,7 @@ from kafka import errors
 from kafka.admin import MemberToRemove
 
 from monitor.kafka import acls, topics
-from monitor.kafka.names import ACTIONS, GROUP, KINDS, topic, transactional_id
+from monitor.kafka.names import ACTIONS, GROUP, KINDS, site_of, topic, transactional_id
 from monitor.kafka.reach import CannotReachError, administering
 
 if TYPE_CHECKING:
@@ -44,14 +44,30 @@ class Lacking(NamedTuple):
     """What a process lacks, in words, each with what to do."""
 
     for_all: list[str]  # without it no site can be worked on: rights, and settings under which no promise would hold
-    for_some: list[str]  # the sites whose topics are missing wait for them, the others need not
+    for_some: list[str]  # sites wait for topics that are missing, or are left out where a setting is wrong
+
+
+def of_site(problem: str) -> str | None:
+    """The site that a setting is wrong of; None where the problem is another one."""
+    return site_of(problem.partition(":")[0])
 
 
 def lacking(connection: Connection, role: Role, sites: Iterable[str]) -> Lacking:
     """What a process of that role lacks, by what it stops. Raises CannotReachError."""
     found = missing(connection, role, sites)
-    some = [each for each in found if each.startswith(_NONE_SUCH) and ACTIONS not in each]
+    some = [each for each in found if (each.startswith(_NONE_SUCH) and ACTIONS not in each) or of_site(each)]
     return Lacking([each for each in found if each not in some], some)
+
+
+def must_have(connection: Connection, role: Role, sites: Iterable[str]) -> list[str]:
+    """What some of the sites lack and will wait for, in words.
+
+    Raises CannotReachError, also with all that is missing without which the process would do nothing, and not say so.
+    """
+    found = lacking(connection, role, sites)
+    if found.for_all:
+        raise CannotReachError("\n".join([*found.for_all, *found.for_some]))
+    return found.for_some
 
 
 def missing(connection: Connection, role: Role, sites: Iterable[str]) -> list[str]:

@@ -22,6 +22,7 @@ from monitor.core.keyed import keyed_digest
 from monitor.erasing import what_goes
 from monitor.kafka import wire
 from monitor.kafka.connection import Connection
+from monitor.kafka.consumer import Consumer
 from monitor.kafka.names import topic, transactional_id
 from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, LogUnusableError, Transaction
 from monitor.records import Course, Tally, instant_text
@@ -334,7 +335,7 @@ async def _read_to(
 
 def reader(connection: Connection) -> Any:
     """A consumer without group that reads what was committed."""
-    return aiokafka.AIOKafkaConsumer(
+    return Consumer(
         **connection.for_aiokafka(),
         group_id=None,
         isolation_level="read_committed",

@@ -51,6 +51,7 @@ class Settings:
     host: str
     port: int
     snapshots: Path | None = None
+    left_out: frozenset[str] = frozenset()  # sites whose topics are such that no promise would hold
 
 
 class Process:
@@ -67,7 +68,7 @@ class Process:
             settings.snapshots,
         )
         registry = settings.rules.registry
-        sites = registry.names if registry else ()
+        sites = registry.names - settings.left_out if registry else ()
         self.engine = Engine(settings.connection, sites, self.worker, settings.instance)
         self.worker.anew = self.engine.take_anew
         self.exposition = Exposition()

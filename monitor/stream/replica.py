@@ -20,9 +20,9 @@ from monitor.core.actions import settlements_of, waivers_of
 from monitor.core.activation import latest_day
 from monitor.core.days import instant
 from monitor.core.registry import SiteEntry
-from monitor.erasing import KEEP_REJECTED_DAYS
 from monitor.kafka.canary import published_at
 from monitor.kafka.names import site_of, topic
+from monitor.kafka.topics import REJECTED_GONE_WITHIN_DAYS
 from monitor.keeper import Keeper
 from monitor.log import LogUnusableError
 from monitor.records import Answer, instant_text, read_answer
@@ -324,6 +324,6 @@ class Replica(ShownSites):
                 return self.activating(action)
             case act.Erase():
                 self.known(action.site)
-                day = latest_day(self.rules.registry, instant(action.at)) + KEEP_REJECTED_DAYS + 1  # its last is whole
+                day = latest_day(self.rules.registry, instant(action.at)) + REJECTED_GONE_WITHIN_DAYS
                 return action.model_copy(update={"gone_by": date.fromordinal(day)})
         return action

@@ -42,7 +42,10 @@ def answers_of(watch: Watch, site: str) -> dict[Course, dict[str, Any]]:
     found = {}
     for each in watch.seen[topic("out", site)]:
         key = json.loads(each.key or b"")
-        found[key["treatment_id"], key["kind"]] = json.loads(each.value or b"")
+        if each.value is None:  # of somebody erased, or the record of a day
+            found.pop((key["treatment_id"], key["kind"]), None)
+        else:
+            found[key["treatment_id"], key["kind"]] = json.loads(each.value)
     return found
 
 
@@ -104,7 +107,7 @@ def watch_taken(watch: Watch, site: str) -> int:
 
 def _answers_get_newer(records: Sequence[Seen]) -> None:
     last: dict[bytes | None, str] = {}
-    for each in records:
+    for each in (each for each in records if each.value is not None):
         at = json.loads(each.value or b"")["decided_at"]
         assert last.get(each.key, "") <= at, "an older answer stands behind a newer one"
         last[each.key] = at

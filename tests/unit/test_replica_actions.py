@@ -10,6 +10,7 @@ import pytest
 from monitor.core.policy import PolicyDocument
 from monitor.kafka import wire
 from monitor.kafka.names import ACTIONS
+from monitor.kafka.topics import REJECTED_GONE_WITHIN_DAYS
 from monitor.replay import Question, replay_lines
 from monitor.sites import ActionRefusedError, NotJudgingError, Rules, UnknownSiteError
 from monitor.stream.comparing import SURE_AFTER_US
@@ -248,7 +249,7 @@ def test_an_erasure_says_by_which_day_the_rest_is_gone(log: PaperLog) -> None:
     replica = opened(log).replica
     erase = replica.checked(asked(log, action="erase", site=SITE, pseudonym="0f" * 16))
     assert isinstance(erase, act.Erase)
-    assert erase.gone_by == date(2025, 5, 17) + timedelta(31)
+    assert erase.gone_by == date(2025, 5, 17) + timedelta(REJECTED_GONE_WITHIN_DAYS)
 
 
 # What differs
