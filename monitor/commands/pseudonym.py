@@ -51,7 +51,5 @@ def _patient_id() -> str:
     except UnicodeDecodeError:
         patient_id = ""
     if not 1 <= len(patient_id) <= _LONGEST or "\n" in patient_id:
-        raise click.UsageError(
-            f"standard input must hold one patient id: a line of 1 to {_LONGEST} characters, UTF-8."
-        )
+        raise click.UsageError(f"standard input must hold one patient id: a line of 1 to {_LONGEST} characters, UTF-8.")
     return patient_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _TOPIC, _GROUP, _TRANSACTION = "TOPIC", "GROUP", "TRANSACTIONAL_ID"
 _EVERYBODY = "*"
+_SECONDS_TO_BE_SEEN = 10.0
 
 
 class RightsError(Exception):
@@ -109,12 +111,15 @@ def _right(acl: ACL) -> Right:
 
 
 def give(admin: KafkaAdminClient, rights: Iterable[Right]) -> None:
-    """Raises RightsError: the client does not raise, and only says how it was refused, not what."""
-    acls = [_acl(right) for right in rights]
-    refused = admin.create_acls(acls)["failed"] if acls else []
+    """Returns once they are there. Raises RightsError: the client only says how it was refused, not what."""
+    rights = list(rights)
+    refused = admin.create_acls([_acl(right) for right in rights])["failed"] if rights else []
     if refused:
         reasons = ", ".join(sorted({error.__name__ for error in refused}))
-        raise RightsError(f"Kafka refuses {len(refused)} of {len(acls)} rights ({reasons}).")
+        raise RightsError(f"Kafka refuses {len(refused)} of {len(rights)} rights ({reasons}).")
+    deadline = time.monotonic() + _SECONDS_TO_BE_SEEN
+    while not set(rights) <= set(found(admin)) and time.monotonic() < deadline:
+        time.sleep(0.1)  # the controller has them; the broker that is asked hears of them a moment later
 
 
 def _acl(right: Right) -> ACL:
