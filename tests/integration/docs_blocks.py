@@ -25,7 +25,8 @@ class Command:
     """A line after `$ `, what the comment behind it says of it, and the output shown below it.
 
     The comment says, in these words: `exit code N`; `in a terminal of its own`, of what serves until somebody stops it;
-    `after Ctrl-C there`, before which that is stopped; `within seconds`, where what is shown takes a while to come.
+    `after Ctrl-C there` or `after Ctrl-C of the worker`, before which that is stopped; `within seconds`, where what is
+    shown takes a while to come.
     """
 
     text: str
@@ -47,6 +48,10 @@ class Command:
         return "after Ctrl-C there" in self.comment
 
     @property
+    def stops_the_worker(self) -> bool:
+        return "after Ctrl-C of the worker" in self.comment
+
+    @property
     def takes_a_while(self) -> bool:
         return "within seconds" in self.comment
 
@@ -65,6 +70,12 @@ def blocks(page: str) -> Iterator[Block]:
         elif fence:
             indent, language = fence.groups()
             inside = Block(language, number + 1)
+
+
+def programs(page: str) -> dict[str, str]:
+    """The programs that a reader is to save, by the name that stands in their first line."""
+    found = (block.lines for block in blocks(page) if block.language == "python")
+    return {lines[0].removeprefix("# "): "\n".join(lines) + "\n" for lines in found}
 
 
 def commands(page: str) -> list[Command]:

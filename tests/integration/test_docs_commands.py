@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,7 +16,8 @@ import pytest
 
 from monitor.cli import main
 from monitor.policyfile import default_policy_path, load_policies, load_registry
-from tests.integration.docs_blocks import blocks, commands, mismatch
+from tests.integration.broker import Broker
+from tests.integration.docs_blocks import blocks, commands, mismatch, programs
 from tests.integration.docs_reader import reader_in
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,6 +30,7 @@ PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 WRITTEN = [page for page in PAGES if page.name not in GENERATED]
 USED = ("Makefile", "docs", "monitor", "schemas", "tests", "pyproject.toml", "requirements-dev.lock")
 POLICY_PAGE = PROJECT / "docs" / "policy.md"
+KAFKA_PORT = "9092"
 ON_CALL_PAGE = PROJECT / "docs" / "tutorial-on-call.md"
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MENTION = re.compile(r"`(jakwatch [^`]+)`")
@@ -47,15 +51,35 @@ def clone(tmp_path: Path) -> Path:
         (tmp_path / name).symlink_to(PROJECT / name)
     scripts = tmp_path / ".venv" / "bin"
     scripts.mkdir(parents=True)
-    program = scripts / "jakwatch"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{sys.executable}" -m monitor "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
+    for name, arguments in (("jakwatch", "-m monitor "), ("python", "")):
+        program = scripts / name
+        text = f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{sys.executable}" {arguments}"$@"\n'
+        program.write_text(text, encoding="utf-8")
+        program.chmod(0o755)
     return tmp_path
 
 
+@contextmanager
+def kafka_of(page: Path, folder: Path) -> Iterator[dict[str, str]]:
+    """The empty Kafka that a page asks for: the port that it says, and where it is."""
+    if f":{KAFKA_PORT}" not in text_of(page):
+        yield {}
+        return
+    broker = Broker(folder / "kafka")
+    broker.start()
+    try:
+        yield {KAFKA_PORT: broker.servers.rpartition(":")[2]}
+    finally:
+        broker.stop()
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
-def test_every_command_of_a_page_does_what_the_page_shows(page: Path, clone: Path) -> None:
-    with reader_in(clone) as reader:
+def test_every_command_of_a_page_does_what_the_page_shows(
+    page: Path, clone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name, text in programs(text_of(page)).items():
+        (clone / name).write_text(text, encoding="utf-8")
+    with kafka_of(page, tmp_path_factory.mktemp("page")) as ports, reader_in(clone, ports) as reader:
         for command in commands(text_of(page)):
             where = f"{name_of(page)}:{command.line}: {command.text}"
             exit_code, printed = reader.do(command)
@@ -69,7 +93,7 @@ def test_the_pages_that_teach_are_run() -> None:
     assert taught["README.md"] >= 2
     assert taught["docs/tutorial-file.md"] >= 15
     assert min(taught["docs/policy.md"], taught["docs/import.md"]) >= 3
-    for who in ("safety-officer", "integrator", "on-call"):
+    for who in ("safety-officer", "integrator", "on-call", "kafka"):
         assert taught[f"docs/tutorial-{who}.md"] >= 8, who
 
 
@@ -164,7 +188,7 @@ def test_an_ellipsis_stands_for_what_is_left_out_and_for_nothing_else(
     [
         ("jakwatch replay x.jsonl --jobs 2", []),
         ("jakwatch policy diff OLD NEW --limit=3", []),
-        ("jakwatch publish", ["publish"]),
+        ("jakwatch forecast", ["forecast"]),
         ("jakwatch replay --no-such-option", ["--no-such-option"]),
     ],
 )

@@ -154,9 +154,9 @@ def test_what_is_no_process_of_ours_is_told_as_such(serve: Serve, text: bytes) -
     assert said.text.startswith(f"what {url} answers are ")
 
 
-@pytest.mark.parametrize("url", ["worker-1:8323", "file:///etc/passwd", "http://somebody:secret@127.0.0.1:1"])
+@pytest.mark.parametrize("url", ["worker-1:8322", "file:///etc/passwd", "http://somebody:secret@127.0.0.1:1"])
 def test_what_is_no_address_is_not_asked_nor_repeated(url: str) -> None:
     heard, (said,) = listen(url)
     assert heard == []
     assert url not in said.text + said.todo
-    assert "http://127.0.0.1:8323" in said.todo
+    assert "http://127.0.0.1:8322" in said.todo
