@@ -54,8 +54,8 @@ programs:  ## Chromium, Prometheus, Alertmanager, Java and Kafka, which tests us
 demo: $(STAMP)  ## the live service in invented hospitals, until you stop it
 	$(VENV)/bin/jakwatch demo $(ARGS)
 
-test: $(STAMP) programs  ## all tests
-	$(PY) -m pytest $(ARGS)
+test: $(STAMP) programs  ## all tests (ARGS: those that pytest is to run)
+	$(PY) -m $(if $(ARGS),pytest $(ARGS),tools.test_all)
 
 torture: $(STAMP) programs  ## the long versions: many more random cases, new ones each time, a hundred kills, and the stream under fire
 	HYPOTHESIS_PROFILE=torture $(PY) -m pytest tests/property $(ARGS)

@@ -24,6 +24,7 @@ from monitor.kafka import wire
 from monitor.kafka.connection import Connection
 from monitor.kafka.consumer import Consumer
 from monitor.kafka.names import topic, transactional_id
+from monitor.kafka.reach import missing_right
 from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, LogUnusableError, Transaction
 from monitor.records import Course, Tally, instant_text
 
@@ -367,7 +368,7 @@ def _said_plainly(site: str) -> Iterator[None]:
     except (TimeoutError, ConnectionError) as error:
         raise LogUnreachableError(f"the log of {site} does not answer") from error
     except errors.KafkaError as error:
-        told = f"{type(error).__name__} from the log of {site}"
+        told = missing_right(error) or f"{type(error).__name__} from the log of {site}"
         if getattr(error, "retriable", False) or isinstance(error, errors.KafkaConnectionError):
             raise LogUnreachableError(told) from error
         raise LogRefusedError(told) from error

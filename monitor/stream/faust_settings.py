@@ -15,6 +15,7 @@ SESSION_SECONDS = 10.0  # of the group: after it the sites of a silent worker go
 def faust_settings(connection: Connection) -> dict[str, Any]:
     """What `faust.App` is given beside its name."""
     return {
+        "env": {},  # else a variable of the environment, as BROKER_URL or PRODUCER_ACKS, would have the last word
         "broker": ";".join(f"kafka://{each}" for each in connection.servers.split(",")),
         "broker_credentials": _credentials(connection),
         "store": "memory://",

@@ -19,7 +19,9 @@ from mode import Service
 from monitor import __version__, faults
 from monitor.exitcodes import ExitCode
 from monitor.kafka.connection import Connection
+from monitor.kafka.door import Door
 from monitor.kafka.names import ACTIONS
+from monitor.kafka.reach import missing_right
 from monitor.log.kafka import reader
 from monitor.metrics.exposition import CONTENT_TYPE, Exposition
 from monitor.metrics.platform import SiteOfWorker, WorkerState, rules_in_use
@@ -74,11 +76,13 @@ class Process:
         self.exposition = Exposition()
         self.live_since = instant_text(self.worker.now())
         self.key_mark = check_key(None, settings.rules.key, "")
+        self.door = Door(settings.connection)
 
     def run(self) -> None:
         """Until SIGINT or SIGTERM."""
         self.engine.timer(interval=TICK_SECONDS)(self._tick)
-        run_worker(self.engine, _Decisions(self.worker, self.settings.connection), _Pages(self))
+        decisions = _Decisions(self.worker, self.settings.connection)
+        run_worker(self.engine, decisions, _Doorkeeper(self.door), _Pages(self))
 
     async def _tick(self) -> None:
         """Step by step while there is something to do; between the steps messages pass."""
@@ -98,10 +102,10 @@ class Process:
         lanes = list(self.engine.lanes)
         if (lacking := self.worker.lacking()) is not None:
             return lacking
+        if (silence := self.door.shut or self._silence()) is not None:
+            return silence
         if not self.worker.has_heard_decisions:
             return "what people decided is being read"
-        if (silence := self._silence()) is not None:
-            return silence
         if self.engine.rebalancing or not self.engine.has_joined:
             return "the workers are sharing out the sites"
         reading = sum(not lane.live and lane.parked is None for lane in lanes)
@@ -116,7 +120,8 @@ class Process:
         return WorkerState(
             program=__version__,
             live_since=self.live_since,
-            trouble=self._silence()
+            trouble=self.door.shut
+            or self._silence()
             or self.worker.lacking()
             or self.worker.trouble,  # that sites are being read has its own metric
             rules=rules_in_use(self.settings.rules.policies, self.settings.rules.registry, self.key_mark),
@@ -156,6 +161,18 @@ def _tell_of_fault(fault: Exception) -> None:
     log.error("a bug left a patient unassessable: %s", faults.summary(fault))
 
 
+class _Doorkeeper(Service):
+    """Looks whether Kafka would let this worker in: the engine goes on trying, and does not say why."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__()
+        self.door = door
+
+    @Service.task
+    async def watch(self) -> None:
+        await self.door.watch()
+
+
 class _Decisions(Service):
     """Hears what people decided: all of it before a site is taken over, and the rest as it comes."""
 
@@ -182,7 +199,8 @@ class _Decisions(Service):
                     if await consumer.position(place) >= end:
                         self.worker.decisions_are_heard()
             except (errors.KafkaError, ConnectionError) as error:
-                log.warning("what people decide cannot be read (%s); it is tried again", type(error).__name__)
+                why = missing_right(error, "READ") or type(error).__name__
+                log.warning("what people decide cannot be read (%s); it is tried again", why)
                 await self.sleep(2.0)
             finally:
                 await consumer.stop()

@@ -12,6 +12,7 @@ from typing import Any
 
 from monitor import faults
 from monitor.kafka.connection import Connection
+from monitor.kafka.door import Door
 from monitor.sites import Rules
 from monitor.stream.deciding import ReplicaDesk
 from monitor.stream.following import Following
@@ -52,6 +53,7 @@ class ViewProcess:
         self.replica = Replica(settings.rules, lambda: datetime.now(UTC), _tell_of_fault)
         self.thread = SitesThread(self.replica)
         self.following = Following(settings.connection, self.thread)
+        self.door = Door(settings.connection)
         self.desk = ReplicaDesk(settings.connection, self.thread, self.following)
         self.health = Health(self.thread.is_alive, self.replica.not_as_it_is)
         view = ReplicaView(self.replica)
@@ -62,6 +64,7 @@ class ViewProcess:
 
     def tasks(self) -> Iterator[Coroutine[Any, Any, None]]:
         yield self.following.run()
+        yield self.door.watch()
         yield self._welcome()
         yield self._when_all_is_read()
 
