@@ -72,25 +72,6 @@ def test_the_rights_of_a_view_suffice_for_all_it_does(world: World) -> None:
         assert case not in view.overview["cases"]
 
 
-def test_a_right_that_is_missing_for_one_site_is_named_and_the_others_go_on(world: World) -> None:
-    facts = topic("facts", "madrid")
-    given = [each for each in READS if each != (facts, "READ")]
-    rights = rights_of("narrow", *given, (facts, "DESCRIBE"), (ACTIONS, "READ"))
-    options = user(world, "narrow", rights)
-    with Viewed(folder(world, "narrow"), *world.options(), *options, command="view") as view:
-        until(lambda: view.get("v1/overview")[0] == 200, "it serves", WITHIN)
-        until(lambda: view.site("madrid")["state"] == "unreadable", "madrid cannot be read", WITHIN)
-        until(lambda: view.site("lisbon")["state"] == "read", "lisbon is read", WITHIN)
-        assert f"READ {facts}" in view.site("madrid")["trouble"]
-        assert f"READ {facts}" in view.get("readyz")[1]["trouble"]
-        assert view.site("lisbon")["inbound_end"] is None
-        assert view.get("v1/sites/madrid/answers", treatment_id="any")[0] == 503
-        case = view.overview["cases"][0]
-        named = {name: case[name] for name in ("site", "treatment_id", "kind")}
-        status, refused = view.act(**CLOSE, **named)
-        assert (status, f"WRITE {ACTIONS}" in refused["error"]) == (503, True)
-
-
 @pytest.mark.parametrize("rights", [[], [(ACTIONS, "DESCRIBE")]], ids=["none", "to know of it"])
 def test_who_may_not_read_what_people_decided_does_not_start(world: World, rights: list[tuple[str, str]]) -> None:
     name = f"nobody-{len(rights)}"
