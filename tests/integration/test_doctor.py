@@ -75,6 +75,9 @@ def test_a_live_worker_is_heard_and_what_it_took_in_no_longer_waits(broker: Brok
     rules = ["--sites", str(registered(tmp_path, "doctor-live")), "--key", str(key_file(tmp_path))]
     with worker("--broker", broker.servers, *rules, log=tmp_path / "worker.log") as address:
         send(broker.connection(), topic("in", "doctor-live"), feed_status())
+        until(  # the first message is what tells of a worker
+            lambda: run("--broker", broker.servers, "--workers", address, *rules)[0] == 0, "all is well", 60
+        )
         code, text = run("--broker", broker.servers, "--workers", address, *rules)
     assert code == 0, text
     assert "ok       processes: 1 answer and are ready" in text
