@@ -54,7 +54,7 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
     """
     from monitor.commands.lines import log_to_stderr  # noqa: PLC0415  --help waits for none of this
     from monitor.files import read_registry  # noqa: PLC0415
-    from monitor.kafka.preflight import must_have, of_site  # noqa: PLC0415
+    from monitor.kafka.preflight import must_have  # noqa: PLC0415
     from monitor.kafka.reach import CannotReachError  # noqa: PLC0415
     from monitor.keyfile import KeyProblem, pseudonym_key  # noqa: PLC0415
     from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415
@@ -71,11 +71,10 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
     log_to_stderr()
     try:
         rules = Rules(given, registry, pseudonym_key(key, may_make=False))
-        problems = must_have(connection, "monitor", registry.names if registry else ())
-        for problem in problems:
+        lacking = must_have(connection, "monitor", registry.names if registry else ())
+        for problem in lacking.told:
             click.echo(f"jakwatch: {problem}", err=True)
-        left_out = frozenset(site for site in map(of_site, problems) if site is not None)
-        Process(Settings(connection, rules, instance, host, port, snapshots, left_out)).run()
+        Process(Settings(connection, rules, instance, host, port, snapshots, lacking.left_out)).run()
     except (CannotReachError, CannotServeError, KeyProblem) as problem:
         click.echo(f"jakwatch: {problem}", err=True)
         raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None

@@ -55,7 +55,7 @@ def command(
     with served():
         rules = Rules(given, registry, pseudonym_key(key, may_make=False))
         try:
-            for problem in must_have(connection, "view", registry.names if registry else ()):
+            for problem in must_have(connection, "view", registry.names if registry else ()).told:
                 click.echo(f"jakwatch: {problem}", err=True)
         except CannotReachError as problem:
             click.echo(f"jakwatch: {problem}", err=True)

@@ -132,7 +132,7 @@ def _rights(
 ) -> Iterable[Said]:
     """Whether our user may do what such a process does."""
     said = preflight.no_rights(admin, preflight.rights_of(role, names), names, may)
-    return or_ok("rights", [as_finding("rights", each) for each in said], f"our user may do what {role} does")
+    return or_ok("rights", [as_finding("rights", str(each)) for each in said], f"our user may do what {role} does")
 
 
 def _topics(admin: KafkaAdminClient, names: Sequence[str], may: preflight.Operations) -> Iterable[Said]:

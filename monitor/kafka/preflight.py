@@ -27,9 +27,9 @@ Role = Literal["monitor", "view", "publish"]
 Operations = Mapping[str, frozenset[str] | None]
 """Topic -> what our user may do with it (READ, WRITE, ...), None where there is no such topic."""
 
+SETTING = "setting"
 SECONDS = 3.0  # for a cluster that has just been made to say who coordinates groups and transactions
 _SHOWN = 3
-_NONE_SUCH = "there is no topic"
 _APPLY = "Do next: jakwatch topics apply --sites FILE"
 _GIVE = "Do next: have an administrator run `jakwatch topics apply --acls`, which names the users and what each may"
 _NO_TOPIC = 3  # Kafka's error code
@@ -40,34 +40,57 @@ _FOUND_OUT_LATER = (
 )
 
 
+class Problem(NamedTuple):
+    """Something that a process lacks."""
+
+    text: str  # what it is, and what to do
+    of: str = ""  # READ, WRITE, ...: a right; SETTING; empty: that something is there at all
+    topics: tuple[str, ...] = ()  # of which it is lacking; none where it is of a group or of transactions
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Lacking(NamedTuple):
-    """What a process lacks, in words, each with what to do."""
+    """What a process lacks though it may start, in words, and which sites it is to leave out."""
 
-    for_all: list[str]  # without it no site can be worked on: rights, and settings under which no promise would hold
-    for_some: list[str]  # sites wait for topics that are missing, or are left out where a setting is wrong
-
-
-def of_site(problem: str) -> str | None:
-    """The site that a setting is wrong of; None where the problem is another one."""
-    return site_of(problem.partition(":")[0])
+    told: list[str]
+    left_out: frozenset[str]
 
 
-def lacking(connection: Connection, role: Role, sites: Iterable[str]) -> Lacking:
-    """What a process of that role lacks, by what it stops. Raises CannotReachError."""
-    found = missing(connection, role, sites)
-    some = [each for each in found if (each.startswith(_NONE_SUCH) and ACTIONS not in each) or of_site(each)]
-    return Lacking([each for each in found if each not in some], some)
-
-
-def must_have(connection: Connection, role: Role, sites: Iterable[str]) -> list[str]:
-    """What some of the sites lack and will wait for, in words.
+def must_have(connection: Connection, role: Role, sites: Iterable[str]) -> Lacking:
+    """What stops only some of the sites, or none: one hospital's topics never stop the others.
 
     Raises CannotReachError, also with all that is missing without which the process would do nothing, and not say so.
     """
-    found = lacking(connection, role, sites)
-    if found.for_all:
-        raise CannotReachError("\n".join([*found.for_all, *found.for_some]))
-    return found.for_some
+    names = sorted(sites)
+    found = problems(connection, role, names)
+    stopped = [_stops(each, role) for each in found]
+    left_out = frozenset(site for some in stopped for site in some or ())
+    if None in stopped or (left_out and left_out.issuperset(names)):
+        raise CannotReachError("\n".join(map(str, found)))
+    return Lacking(list(map(str, found)), left_out)
+
+
+def _stops(problem: Problem, role: Role) -> frozenset[str] | None:
+    """The sites on which nothing can be done with a problem; None: on none of all."""
+    if not problem.topics:
+        return frozenset() if role == "view" else None  # it only looks at who is in the group
+    vital = [name for name in problem.topics if _is_vital(role, problem.of, name)]
+    if ACTIONS in vital:
+        return None
+    return frozenset(site for name in vital if (site := site_of(name)) is not None)
+
+
+def _is_vital(role: Role, of: str, name: str) -> bool:
+    """Whether a process can do nothing without it, for a site or for all."""
+    if not of:
+        return name == ACTIONS  # a site waits for its topics
+    if of == SETTING:
+        return True
+    if role == "view":
+        return (of, name) == ("WRITE", ACTIONS) or (of == "READ" and not name.startswith(topic("rejected", "")))
+    return of in ("READ", "WRITE")
 
 
 def missing(connection: Connection, role: Role, sites: Iterable[str]) -> list[str]:
@@ -75,12 +98,16 @@ def missing(connection: Connection, role: Role, sites: Iterable[str]) -> list[st
 
     Topics, rights, and settings under which its promises would not hold. Raises CannotReachError.
     """
-    names = sorted(sites)
+    return list(map(str, problems(connection, role, sorted(sites))))
+
+
+def problems(connection: Connection, role: Role, sites: Sequence[str]) -> list[Problem]:
+    """The same with what each is of. Raises CannotReachError."""
     try:
         with administering(connection) as admin:
-            rights = rights_of(role, names)
-            may = operations(admin, {each for right in rights for each in topics_of(right, names)})
-            return [*no_topics(may), *no_rights(admin, rights, names, may), *wrong_settings(admin, may)]
+            rights = rights_of(role, sites)
+            may = operations(admin, {each for right in rights for each in topics_of(right, sites)})
+            return [*no_topics(may), *no_rights(admin, rights, sites, may), *wrong_settings(admin, may)]
     except errors.KafkaError as error:
         raise CannotReachError(f"Kafka broke off ({type(error).__name__}). Do next: look into its log.") from None
 
@@ -114,26 +141,26 @@ def operations(admin: KafkaAdminClient, names: Iterable[str]) -> Operations:
     }
 
 
-def no_topics(may: Operations) -> Iterator[str]:
+def no_topics(may: Operations) -> Iterator[Problem]:
     """Which topics are not there."""
     names = sorted(name for name, allowed in may.items() if allowed is None)
     if names:
-        yield f"{_NONE_SUCH} {some(names)}. {_APPLY}"
+        yield Problem(f"there is no topic {some(names)}. {_APPLY}", topics=tuple(names))
 
 
 def no_rights(
     admin: KafkaAdminClient, rights: Sequence[acls.Right], sites: Sequence[str], may: Operations
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Which of some rights our user does not have."""
     yield from _not_with_topics(rights, sites, may)
     for right in rights:
         if right.kind == "GROUP" and not _may(partial(_ask_as_group, admin, right.operation)):
-            yield f"our user may not {right.operation} as the group {GROUP}. {_GIVE}"
+            yield Problem(f"our user may not {right.operation} as the group {GROUP}. {_GIVE}", right.operation)
     if any(right.kind == "TRANSACTIONAL_ID" for right in rights):
         yield from _not_with_transactions(admin, [transactional_id(site) for site in sites])
 
 
-def _not_with_topics(rights: Iterable[acls.Right], sites: Sequence[str], may: Operations) -> Iterator[str]:
+def _not_with_topics(rights: Iterable[acls.Right], sites: Sequence[str], may: Operations) -> Iterator[Problem]:
     lacking: dict[str, list[str]] = {}
     for right in rights:
         for name in topics_of(right, sites):
@@ -141,7 +168,8 @@ def _not_with_topics(rights: Iterable[acls.Right], sites: Sequence[str], may: Op
                 lacking.setdefault(right.operation, []).append(name)
     for operation, names in lacking.items():
         doubt = "" if any(may[name] for name in names) else ", if they are there at all"
-        yield f"our user may not {operation} {some(names)}{doubt}. {_GIVE}"
+        text = f"our user may not {operation} {some(names)}{doubt}. {_GIVE}"
+        yield Problem(text, operation, tuple(names))
 
 
 def _lacks(allowed: frozenset[str] | None, operation: str) -> bool:
@@ -159,11 +187,11 @@ def _ask_as_group(admin: KafkaAdminClient, operation: str) -> None:
         admin.describe_groups([GROUP])
 
 
-def _not_with_transactions(admin: KafkaAdminClient, names: Iterable[str]) -> Iterator[str]:
+def _not_with_transactions(admin: KafkaAdminClient, names: Iterable[str]) -> Iterator[Problem]:
     """To ask is allowed to whoever may WRITE; to try would fence the worker that is at work."""
     lacking = [name for name in names if not _may(partial(admin.describe_transactions, [name]))]
     if lacking:
-        yield f"our user may not WRITE as the transactional id {some(lacking)}. {_GIVE}"
+        yield Problem(f"our user may not WRITE as the transactional id {some(lacking)}. {_GIVE}", "WRITE")
 
 
 def _may(ask: Callable[[], object]) -> bool:
@@ -187,7 +215,7 @@ def _may(ask: Callable[[], object]) -> bool:
         return True
 
 
-def wrong_settings(admin: KafkaAdminClient, may: Operations) -> Iterator[str]:
+def wrong_settings(admin: KafkaAdminClient, may: Operations) -> Iterator[Problem]:
     """Which topics are such that messages would be lost, put in another order or dated by others' clocks.
 
     What our user may not see is not held against a topic.
@@ -195,7 +223,8 @@ def wrong_settings(admin: KafkaAdminClient, may: Operations) -> Iterator[str]:
     there = topics.found(admin, (name for name, allowed in may.items() if allowed))
     needed = {name: _deadly(name) for name in there}
     seen = {name: one if one.settings else one._replace(settings=needed[name]) for name, one in there.items()}
-    yield from map(str, topics.compare(needed, seen, replication=1))
+    for finding in topics.compare(needed, seen, replication=1):
+        yield Problem(str(finding), SETTING, (finding.topic,))
 
 
 def _deadly(name: str) -> topics.Settings:

@@ -1,4 +1,4 @@
-"""`jakwatch topics` as whoever is given asks it of a secured Kafka with the topics of two sites."""
+"""A secured Kafka with the topics of two sites: what `jakwatch topics` says to whoever asks, and rights taken away."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePatternFilter,
+    ResourceType,
+)
 
 from monitor.commands.topics import command
+from monitor.kafka import acls
 from monitor.kafka.connection import Connection
 from monitor.kafka.names import ACTIONS, KINDS, topic
 
@@ -34,3 +44,11 @@ def _written(folder: Path, connection: Connection) -> Path:
     path.write_text(connection.password or "", encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+def taken_away(admin: KafkaAdminClient, right: acls.Right) -> None:
+    """As an administrator who thinks better of it."""
+    how = ACLResourcePatternType.PREFIXED if right.begins else ACLResourcePatternType.LITERAL
+    on = ResourcePatternFilter(ResourceType[right.kind], right.name, how)
+    may, operation = ACLPermissionType.ALLOW, ACLOperation[right.operation]
+    admin.delete_acls([ACLFilter(f"User:{right.user}", right.host, operation, may, on)])

@@ -11,15 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import (
-    ACLFilter,
-    ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
-    ResourcePatternFilter,
-    ResourceType,
-)
 
 from monitor.kafka import acls
 from monitor.kafka.connection import Connection
@@ -27,7 +18,7 @@ from monitor.kafka.names import PREFIX, topic
 from monitor.kafka.reach import CannotReachError, administering, check
 from tests.integration.broker import Broker
 from tests.integration.certificates import Authority
-from tests.integration.guarded import WELL, run_topics
+from tests.integration.guarded import WELL, run_topics, taken_away
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS = 8.0  # asking takes six at most
@@ -227,9 +218,3 @@ def test_a_right_too_many_is_told_and_left_where_it_is(guarded: Broker) -> None:
             assert much in acls.found(admin)
         finally:
             taken_away(admin, much)
-
-
-def taken_away(admin: KafkaAdminClient, right: acls.Right) -> None:
-    on = ResourcePatternFilter(ResourceType[right.kind], right.name, ACLResourcePatternType.LITERAL)
-    may, operation = ACLPermissionType.ALLOW, ACLOperation[right.operation]
-    admin.delete_acls([ACLFilter(f"User:{right.user}", right.host, operation, may, on)])

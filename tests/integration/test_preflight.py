@@ -14,7 +14,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from monitor.kafka import acls, topics
 from monitor.kafka.connection import Connection
 from monitor.kafka.names import topic
-from monitor.kafka.preflight import Role, missing, rights_of
+from monitor.kafka.preflight import Role, missing, must_have, rights_of
 from monitor.kafka.reach import CannotReachError, administering
 from tests.integration.broker import Broker
 
@@ -153,3 +153,48 @@ def test_settings_that_our_user_may_not_see_are_not_held_against_a_topic(secured
 def test_a_broker_that_is_not_there_is_told_as_such() -> None:
     with pytest.raises(CannotReachError, match="nobody listens"):
         missing(Connection("127.0.0.1:1"), "monitor", ["lisbon"])
+
+
+def narrowed(rights: list[acls.Right], operation: str, to: list[str]) -> list[acls.Right]:
+    """With a right to the facts of some sites only, instead of all."""
+    facts = topic("facts", "")
+    (all_facts,) = (each for each in rights if (each.operation, each.name) == (operation, facts))
+    kept = [each for each in rights if each is not all_facts]
+    return [*kept, *(all_facts._replace(name=topic("facts", site), begins=False) for site in to)]
+
+
+def test_a_site_that_may_not_be_written_is_left_out_and_the_others_are_not(secured: Broker) -> None:
+    rights = rights_of("monitor", ["lisbon", "porto"])
+    connection = user_with(secured, narrowed(rights, "WRITE", ["porto"]))
+    in_the_end(lambda: missing(connection, "monitor", ["lisbon", "porto"]), 1)
+    lacking = must_have(connection, "monitor", ["lisbon", "porto"])
+    assert lacking.left_out == {"lisbon"}
+    assert [each.partition(". ")[0] for each in lacking.told] == ["our user may not WRITE jakwatch.v1.facts.lisbon"]
+
+
+@pytest.mark.parametrize("role", ["monitor", "view"])
+def test_who_could_work_on_no_site_at_all_does_not_start(secured: Broker, role: Role) -> None:
+    connection = user_with(secured, narrowed(rights_of(role, ["lisbon", "porto"]), "READ", []))
+    in_the_end(lambda: missing(connection, role, ["lisbon", "porto"]), 1)
+    with pytest.raises(CannotReachError, match=r"may not READ jakwatch\.v1\.facts\.lisbon, jakwatch\.v1\.facts\.porto"):
+        must_have(connection, role, ["lisbon", "porto"])
+
+
+def test_wrong_settings_of_one_site_leave_it_out_and_of_all_stop_all(broker: Broker) -> None:
+    make_topics(broker.connection(), "preflight-h", "preflight-i")
+    sites = ["preflight-h", "preflight-i"]
+    change(broker.connection(), topic("facts", "preflight-h"), "cleanup.policy", "delete")
+    assert must_have(broker.connection(), "monitor", sites).left_out == {"preflight-h"}
+    change(broker.connection(), topic("in", "preflight-i"), "message.timestamp.type", "CreateTime")
+    with pytest.raises(CannotReachError) as refused:
+        must_have(broker.connection(), "monitor", sites)
+    assert sorted(line.partition(":")[0] for line in str(refused.value).splitlines()) == [
+        "jakwatch.v1.facts.preflight-h",
+        "jakwatch.v1.in.preflight-i",
+    ]
+
+
+def test_a_site_without_topics_is_waited_for(broker: Broker) -> None:
+    make_topics(broker.connection())
+    lacking = must_have(broker.connection(), "monitor", ["preflight-j"])
+    assert (len(lacking.told), lacking.left_out) == (1, frozenset())

@@ -11,21 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import (
-    ACLFilter,
-    ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
-    ResourcePatternFilter,
-    ResourceType,
-)
 
 from monitor.exitcodes import ExitCode
 from monitor.kafka import acls
 from monitor.kafka.connection import Connection
 from monitor.kafka.preflight import Role, rights_of
 from monitor.kafka.reach import administering
+from tests.integration.guarded import taken_away
 from tests.integration.live import until
 from tests.integration.secured_world import (
     COMES_WITHIN,
@@ -281,13 +273,6 @@ def without(world: World, request: pytest.FixtureRequest) -> Iterator[acls.Right
             yield right
         finally:
             acls.give(admin, [right])
-
-
-def taken_away(admin: KafkaAdminClient, right: acls.Right) -> None:
-    how = ACLResourcePatternType.PREFIXED if right.begins else ACLResourcePatternType.LITERAL
-    on = ResourcePatternFilter(ResourceType[right.kind], right.name, how)
-    may, operation = ACLPermissionType.ALLOW, ACLOperation[right.operation]
-    admin.delete_acls([ACLFilter(f"User:{right.user}", right.host, operation, may, on)])
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from monitor.kafka.names import ACTIONS, topic
 from monitor.kafka.reach import administering
 from tests.data.good_history import good_lines
 from tests.integration.broker import Broker, password_of
+from tests.integration.guarded import taken_away
 from tests.integration.live import until
 from tests.integration.views import WITHIN, Viewed, World, jakwatch_view
 
@@ -70,6 +71,28 @@ def test_the_rights_of_a_view_suffice_for_all_it_does(world: World) -> None:
         named = {name: case[name] for name in ("site", "treatment_id", "kind")}
         assert view.act(**CLOSE, **named)[0] == 200
         assert case not in view.overview["cases"]
+
+
+def test_a_right_that_is_missing_for_one_site_is_named_and_the_others_go_on(world: World) -> None:
+    facts = topic("facts", "madrid")
+    given = [each for each in READS if each != (facts, "READ")]
+    deciding = rights_of("narrow", (ACTIONS, "WRITE"))
+    rights = rights_of("narrow", *given, (facts, "DESCRIBE"), (ACTIONS, "READ")) + deciding
+    options = user(world, "narrow", rights)
+    with Viewed(folder(world, "narrow"), *world.options(), *options, command="view") as view:
+        until(lambda: view.get("v1/overview")[0] == 200, "it serves", WITHIN)
+        until(lambda: view.site("madrid")["state"] == "unreadable", "madrid cannot be read", WITHIN)
+        until(lambda: view.site("lisbon")["state"] == "read", "lisbon is read", WITHIN)
+        assert f"READ {facts}" in view.site("madrid")["trouble"]
+        assert f"READ {facts}" in view.get("readyz")[1]["trouble"]
+        assert view.site("lisbon")["inbound_end"] is None
+        assert view.get("v1/sites/madrid/answers", treatment_id="any")[0] == 503
+        case = view.overview["cases"][0]
+        named = {name: case[name] for name in ("site", "treatment_id", "kind")}
+        with administering(world.broker.connection()) as admin:
+            taken_away(admin, *deciding)
+        status, refused = view.act(**CLOSE, **named)
+        assert (status, f"WRITE {ACTIONS}" in refused["error"]) == (503, True)
 
 
 @pytest.mark.parametrize("rights", [[], [(ACTIONS, "DESCRIBE")]], ids=["none", "to know of it"])
