@@ -175,9 +175,14 @@ def undelivered(error: KafkaError, connection: Connection, patience: float) -> U
 
 
 def unwrapped(error: KafkaError) -> KafkaError:
-    """The broker's error, where the library has one of its own that only names it in its text."""
+    """The broker's error, where the library has one of its own that only bears it, or names it in its text."""
+    if type(error) is not KafkaError:
+        return error
+    borne = next((each for each in error.args if isinstance(each, KafkaError)), None)
+    if borne is not None:
+        return unwrapped(borne)
     named = _NAMED.search(str(error))
-    return cast("KafkaError", for_code(int(named[1]))()) if type(error) is KafkaError and named else error
+    return cast("KafkaError", for_code(int(named[1]))()) if named else error
 
 
 def _outcome(future: Any, deadline: float) -> KafkaError | None:
