@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -120,6 +121,7 @@ class Mailbox:
         self.letters: list[Letter] = []
         self.tls, self.user, self.password, self.refuses = tls, user, password, refuses
         self.port = free_port()
+        self._writers: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -128,16 +130,29 @@ class Mailbox:
         ).result()
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _close(self) -> None:
+        """Also what a caller broke off: a loop that is closed leaves its sockets to the collector of garbage."""
+        self._server.close()
+        talks = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in talks:
+            each.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     def waits_for(self, holds: Callable[[Letter], bool]) -> Letter:
         until(lambda: any(holds(each) for each in self.letters), "the mail has come")
         return next(each for each in self.letters if holds(each))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         talk = _Talk()
         writer.write(b"220 here\r\n")
         while line := (await reader.readline()).decode().strip():
