@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+log = logging.getLogger("jakwatch")
+
 ROOT = Path(__file__).resolve().parents[1]
 OUR_CODE = (ROOT / "monitor", ROOT / "schemas")
 PLACES_SHOWN = 30  # of each exception; endless recursion has a thousand that are alike
@@ -21,6 +23,16 @@ def summary(error: BaseException) -> str:
     ours = [frame for frame in frames if _is_ours(frame)]
     place = f" {_place((ours or frames)[-1])}" if frames else ""
     return f"{type(error).__name__}{place}"
+
+
+def unassessable(fault: Exception) -> str:
+    """Where the core failed on a patient, who is then held and counted as unassessable."""
+    return f"a bug left a patient unassessable: {summary(fault)}"
+
+
+def tell(fault: Exception) -> None:
+    """Log that the core failed on a patient."""
+    log.error("%s", unassessable(fault))
 
 
 def places(error: BaseException) -> Iterator[str]:

@@ -8,13 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 
 import msgspec
 
 from monitor.core.actions import settlements_of, waivers_of
-from monitor.core.activation import latest_day
-from monitor.core.days import instant
 from monitor.core.pseudonyms import pseudonymiser
 from monitor.erasing import KEEP_REJECTED_DAYS, Going, patients_named, what_goes
 from monitor.keeper import Draft, Keeper, Origin, Receipt
@@ -30,19 +28,18 @@ log = logging.getLogger("jakwatch")
 
 _US_A_DAY, _US_A_MINUTE = 86_400_000_000, 60_000_000
 _SCRUB_AGAIN_US = 10 * _US_A_MINUTE  # it copies the whole log
-MOST_UNCOUNTED = 20_000  # people; beyond it a batch counts as many as it brings, or a look would wait ever longer
 COURSES_A_STEP = 200  # judged at once beside the messages, so that an order never waits long for it
 
 
 class Machine(ShownSites):
     """All sites of one log, which it alone writes."""
 
+    rejected_gone_within_days = KEEP_REJECTED_DAYS + 1  # the last day is whole
+
     def __init__(
         self, log: SqliteLog, rules: Rules, clock: Callable[[], datetime], on_fault: Callable[[Exception], None]
     ) -> None:
         self.log = log
-        self._seen = 0
-        self._counted = 0  # when everybody was last counted, or nearly
         self._days: dict[str, int] = {}  # site -> the day it was last judged on
         self._due: dict[str, list[str]] = {}  # site -> courses still to be judged anew
         self._doubted: set[str] = set()  # sites whose memory may differ from the log
@@ -82,9 +79,7 @@ class Machine(ShownSites):
             self._rest(lacking)
             return False
         self._look_after_the_log()
-        if self.judging.contributions_differ(self.policy, self.rates_day()):
-            self.policy = self.judging.contributions(self.rates_day())
-            self._judge_anew()
+        self.judge_by_the_day()
         for site, keeper in self.keepers.items():
             today = self.today(site)
             if self._days[site] != today:
@@ -104,10 +99,8 @@ class Machine(ShownSites):
         if self.log.has_traces and self.now() - self._scrubbed > _SCRUB_AGAIN_US:
             with self._later_if_full():
                 self._scrub()
-        if self.changes != self._seen and self.now() - self._counted < _US_A_MINUTE:
-            self._seen = self.changes  # while much comes in nobody is counted who is touched again a moment later
+        if self.count_later():
             return False
-        self._counted = self.now()
         return self.count() or any(keeper.state.unheld for keeper in self.keepers.values())
 
     def _rest(self, lacking: str) -> None:
@@ -116,11 +109,8 @@ class Machine(ShownSites):
             log.error("%s", lacking)
         self.trouble = lacking
 
-    def _judge_anew(self) -> None:
-        """Judge all sites by other versions: orders at once, the rest step by step, and whoever looks counts first.
-
-        All at once, or between two sites the rates would mix the versions.
-        """
+    def judge_anew(self) -> None:
+        """Orders at once, the rest step by step."""
         for site, keeper in self.keepers.items():
             keeper.state.judge_by(self.judging.of(self.policy, self.actions, site))
             keeper.state.defer()
@@ -149,8 +139,7 @@ class Machine(ShownSites):
         draft = keeper.draft(messages, origin, self.now(), self.today(site))
         outcomes = keeper.outcomes(draft)
         self._commit(keeper, draft)
-        if keeper.state.uncounted > MOST_UNCOUNTED:
-            keeper.state.count(2 * len(messages))
+        self.keep_counting(keeper, len(messages))
         return [Receipt(each, self._answer_to(site, each.course, draft)) for each in outcomes]
 
     def _answer_to(self, site: str, course: Course | None, draft: Draft) -> Answer | None:
@@ -237,25 +226,13 @@ class Machine(ShownSites):
     def enact(self, action: act.Action) -> act.Action:
         if (said := self.said_before(action)) is not None:
             return said
-        match action:
-            case act.CloseCase():
-                action = self.closing(action)
-            case act.SettleConflict():
-                self.must_judge()
-                action = self.settling(action)
-            case act.SignWaiver():
-                self.must_judge()
-                self.known(action.site)
-            case act.Activate():
-                action = self.activating(action)
-            case act.Erase():
-                return self._erase(action)
-            case act.ReviewSignal():
-                pass
+        action = self.checked(action)
+        if isinstance(action, act.Erase):
+            return self._erase(action)
         self.log.add_action(action.action_id, _written(action))
         self.changes += 1
         if self.remember(action):
-            self._judge_anew()
+            self.judge_anew()
         try:
             self._take_effect(action)
         except LogFullError:
@@ -284,9 +261,12 @@ class Machine(ShownSites):
 
     # Erasing
 
+    def erasing(self, action: act.Erase) -> act.Erase:
+        self.must_judge()
+        return super().erasing(action)
+
     def _erase(self, action: act.Erase) -> act.Erase:
         """Remove what is held of a patient. What is left of it in gaps of the file is scrubbed, if need be later."""
-        self.must_judge()
         site = action.site
         keeper = self.keeper(site)
         going = what_goes(lambda: self.log.numbered_facts(site), action.pseudonym)
@@ -296,8 +276,6 @@ class Machine(ShownSites):
                 f"nothing is held of a patient with this pseudonym at {site}; `jakwatch pseudonym` tells that of a "
                 "patient whose identifier is known"
             )
-        day = latest_day(self.rules.registry, instant(action.at)) + KEEP_REJECTED_DAYS + 1  # its last day is whole
-        action = action.model_copy(update={"gone_by": date.fromordinal(day)})
         self.log.erase(_erasure(action, keeper, going, rejected))
         self._doubted.add(site)
         self.remember(action)

@@ -140,11 +140,7 @@ def _machine(settings: Settings) -> Machine:
     path = settings.data / "log.sqlite"
     key = pseudonym_key(settings.data / "pseudonym.key", may_make=not path.exists())
     rules = Rules(settings.policies, settings.registry, key)
-    return Machine(SqliteLog(path), rules, lambda: datetime.now(UTC), tell_of_fault)
-
-
-def tell_of_fault(fault: Exception) -> None:
-    log.error("a bug left a patient unassessable: %s", faults.summary(fault))
+    return Machine(SqliteLog(path), rules, lambda: datetime.now(UTC), faults.tell)
 
 
 def _tell_of_site(site: str, received: int) -> None:

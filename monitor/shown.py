@@ -6,26 +6,65 @@ A worker has neither pages nor anybody to ask it; it is `Sites` alone.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 
 from monitor.core.activation import latest_day
 from monitor.core.days import instant, moment_of
 from monitor.keeper import Keeper
 from monitor.records import Answer, instant_text
-from monitor.sites import NAMES, ActionRefusedError, Sites
+from monitor.sites import NAMES, ActionRefusedError, Rules, Sites
 from schemas import actions as act
 
 PEOPLE_A_STEP = 100  # counted at once beside the messages, so that an order never waits long for it
+_MOST_UNCOUNTED = 20_000  # people; beyond it a batch counts as many as it brings, or a look would wait ever longer
+_US_A_MINUTE = 60_000_000
 _FILLED_IN = ("effective_from", "gone_by")  # by the service, where a person does not say it
 
 
 class ShownSites(Sites, ABC):
     """All sites of a process that answers people."""
 
+    rejected_gone_within_days: int  # what was rejected by the day of a decision; how soon depends on the kind of log
+
+    def __init__(self, rules: Rules, clock: Callable[[], datetime], on_fault: Callable[[Exception], None]) -> None:
+        super().__init__(rules, clock, on_fault)
+        self._noticed = 0  # of the changes
+        self._counted = 0  # when everybody was last counted, or nearly
+
+    # Counts
+
     def count(self) -> bool:
         """Bring the counts a step closer to what was taken in; whether more is left to do."""
         return any(keeper.state.count(PEOPLE_A_STEP) for keeper in self.keepers.values())
+
+    def count_later(self) -> bool:
+        """Whether much comes in: then nobody is counted who is touched again a moment later. At most for a minute."""
+        if self.changes != self._noticed and self.now() - self._counted < _US_A_MINUTE:
+            self._noticed = self.changes
+            return True
+        self._counted = self.now()
+        return False
+
+    def keep_counting(self, keeper: Keeper, came: int) -> None:
+        """Count some of a site to which so many messages came, where too many wait."""
+        if keeper.state.uncounted > _MOST_UNCOUNTED:
+            keeper.state.count(2 * came)
+
+    def judge_by_the_day(self) -> None:
+        """Judge anew where the day with which the rates end is one of another version."""
+        if self.judging.contributions_differ(self.policy, self.rates_day()):
+            self.policy = self.judging.contributions(self.rates_day())
+            self.judge_anew()
+
+    @abstractmethod
+    def judge_anew(self) -> None:
+        """Judge all sites by other versions; whoever looks counts first.
+
+        All at once, or between two sites the rates would mix the versions.
+        """
+
+    # What was answered
 
     @abstractmethod
     def keeper(self, site: str) -> Keeper:
@@ -40,6 +79,26 @@ class ShownSites(Sites, ABC):
     @abstractmethod
     def action_records(self) -> Iterable[bytes]:
         """All that people decided, as it was kept."""
+
+    def checked(self, action: act.Action) -> act.Action:
+        """What somebody wants to decide, as it is to be kept.
+
+        Raises ActionRefusedError, NotJudgingError, UnknownSiteError; and NotKnownError where the site is still read.
+        """
+        match action:
+            case act.CloseCase():
+                return self.closing(action)
+            case act.SettleConflict():
+                self.must_judge()
+                return self.settling(action)
+            case act.SignWaiver():
+                self.must_judge()
+                self.known(action.site)
+            case act.Activate():
+                return self.activating(action)
+            case act.Erase():
+                return self.erasing(action)
+        return action
 
     def said_before(self, action: act.Action) -> act.Action | None:
         """A decision as it was kept, if it was said before, as after a lost answer. Raises ActionRefusedError."""
@@ -90,6 +149,12 @@ class ShownSites(Sites, ABC):
                 "Give a further version that begins later, and activate that before its day"
             )
         return action.model_copy(update={"effective_from": first_day})
+
+    def erasing(self, action: act.Erase) -> act.Erase:
+        """The action with the day on which also what was rejected is gone."""
+        self.known(action.site)
+        day = latest_day(self.given.registry, instant(action.at)) + self.rejected_gone_within_days
+        return action.model_copy(update={"gone_by": date.fromordinal(day)})
 
     def _given(self, what: str) -> dict[tuple[int, str], date]:
         """(version, hash) -> first day of all versions given."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from monitor.files import FileProblem
 from monitor.keyfile import KeyProblem, read_key
 from monitor.problems import PolicyError
 from schemas.parts import SITE_PATTERN
+
+if TYPE_CHECKING:
+    from monitor.core.policy import PolicyDocument
 
 _DAY = re.compile("[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}")  # of the years a message may have been recorded in
 
@@ -37,6 +41,13 @@ def what_a_person_can_mend() -> Iterator[None]:
         yield
     except (FileProblem, PolicyError) as problem:
         raise click.ClickException(str(problem)) from None
+
+
+def given_policies(paths: Sequence[str]) -> tuple[PolicyDocument, ...]:
+    """The policies in some files, or the built-in one."""
+    from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415  --help waits for none of this
+
+    return load_policies(list(paths) or [default_policy_path()])
 
 
 def given_site(text: str) -> str:

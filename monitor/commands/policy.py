@@ -14,7 +14,7 @@ from monitor.commands.given import given_day, given_key, given_site, what_a_pers
 from monitor.commands.policy_diff import changed_values, moved_decisions, moved_rates, moved_tallies
 from monitor.commands.policy_explain import explained, systems_of
 from monitor.commands.policy_text import page, review
-from monitor.exitcodes import ExitCode
+from monitor.commands.serving import ended_by
 from monitor.policyfile import (
     Loaded,
     PolicyError,
@@ -226,15 +226,13 @@ def _of_log(
     beside = Path(str(log)).with_name("pseudonym.key")
     key = given_key(Path(key_file)) if key_file else None
     try:
-        if isinstance(log, Connection):
-            return rehearsed_on_kafka(log, policies, registry, key, day)
-        key = given_key(beside) if key is None and beside.exists() else key
-        return rehearsed_on(Path(str(log)), policies, registry, key, day)
+        with ended_by(CannotReachError, LogUnreachableError, LogRefusedError):
+            if isinstance(log, Connection):
+                return rehearsed_on_kafka(log, policies, registry, key, day)
+            key = given_key(beside) if key is None and beside.exists() else key
+            return rehearsed_on(Path(str(log)), policies, registry, key, day)
     except LogUnusableError as problem:
         raise click.ClickException(str(problem)) from None
-    except (CannotReachError, LogUnreachableError, LogRefusedError) as problem:
-        click.echo(f"jakwatch: {problem}", err=True)
-        raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None
 
 
 def _moves(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor import faults
-from monitor.commands.given import given_day, given_key, given_site, rules_options, what_a_person_can_mend
+from monitor.commands.given import (
+    given_day,
+    given_key,
+    given_policies,
+    given_site,
+    rules_options,
+    what_a_person_can_mend,
+)
 from monitor.core.days import instant
 from monitor.exitcodes import ExitCode
 from monitor.files import FileProblem, read_lines, read_registry, total_bytes
@@ -79,13 +86,12 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
     rows: str,
 ) -> None:
     """Compute from FILES (JSONL, .gz, or - for standard input) what the live service would say of them."""
-    from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415  --help waits for none of this
-    from monitor.replay import DEFAULT_KEY, Question, quiet_memory  # noqa: PLC0415
+    from monitor.replay import DEFAULT_KEY, Question, quiet_memory  # noqa: PLC0415  --help waits for none of this
 
     quiet_memory()
     with what_a_person_can_mend():
         question = Question(
-            policies=load_policies(list(policies) or [default_policy_path()]),
+            policies=given_policies(policies),
             registry=read_registry(registries),
             actions=_read_actions(actions),
             site=None if site is None else given_site(site),
@@ -101,8 +107,7 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
 
 
 def _tell_of_fault(fault: Exception) -> None:
-    """Where the core failed on a person, who is then held and counted as unassessable; never the exception's text."""
-    click.echo(f"jakwatch: a bug left a patient unassessable: {faults.summary(fault)}", err=True)
+    click.echo(f"jakwatch: {faults.unassessable(fault)}", err=True)
 
 
 def _replayed(files: tuple[str, ...], question: Question, jobs: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.commands.alerting import alert_options
-from monitor.commands.given import rules_options, what_a_person_can_mend
+from monitor.commands.given import given_policies, rules_options, what_a_person_can_mend
 from monitor.commands.serving import served, serving_options
 
 if TYPE_CHECKING:
@@ -55,13 +55,12 @@ def command(
     Every answer is on disk before it is given. Stop it with Ctrl-C; started again it goes on where it was.
     """
     from monitor.files import read_registry  # noqa: PLC0415  --help waits for none of this
-    from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415
     from monitor.service import Settings, serve  # noqa: PLC0415
 
     with what_a_person_can_mend():
         settings = Settings(
             data=data,
-            policies=load_policies(list(policies) or [default_policy_path()]),
+            policies=given_policies(policies),
             registry=read_registry(registries),
             at=at,
             inbox=inbox,

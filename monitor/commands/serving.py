@@ -68,20 +68,35 @@ def _told_where(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
+def ended_by(*problems: type[Exception]) -> Iterator[None]:
+    """These end a command with their words and an exit code."""
+    try:
+        yield
+    except problems as problem:
+        click.echo(f"jakwatch: {problem}", err=True)
+        raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None
+
+
+@contextmanager
+def live(*problems: type[Exception]) -> Iterator[None]:
+    """Around what a live process does; these end it."""
+    from monitor.replay import quiet_memory  # noqa: PLC0415  --help waits for none of this
+
+    quiet_memory()
+    log_to_stderr()
+    with ended_by(*problems):
+        yield
+
+
+@contextmanager
 def served() -> Iterator[None]:
     """Around serving: what a person can mend becomes words and an exit code."""
     from monitor.keyfile import KeyProblem  # noqa: PLC0415
     from monitor.log import LogFullError, LogUnusableError  # noqa: PLC0415
-    from monitor.replay import quiet_memory  # noqa: PLC0415
     from monitor.web.connections import CannotListenError  # noqa: PLC0415
 
-    quiet_memory()
-    log_to_stderr()
-    try:
+    with live(CannotListenError, KeyProblem, LogUnusableError, LogFullError):
         yield
-    except (CannotListenError, KeyProblem, LogUnusableError, LogFullError) as problem:
-        click.echo(f"jakwatch: {problem}", err=True)
-        raise click.exceptions.Exit(ExitCode.SERVICE_MISSING) from None
 
 
 def _tokens(host: str, write: Path | None, read: Path | None) -> Tokens:

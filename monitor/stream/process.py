@@ -65,7 +65,7 @@ class Process:
             settings.connection,
             settings.rules,
             lambda: datetime.now(UTC),
-            _tell_of_fault,
+            faults.tell,
             self._give_up,
             settings.snapshots,
         )
@@ -155,10 +155,6 @@ def _lag_seconds(lane: Lane) -> float | None:
         return 0.0 if lane.live and not lane.lag else None
     age: float = datetime.now(UTC).timestamp() - oldest.timestamp / 1000
     return max(0.0, age)
-
-
-def _tell_of_fault(fault: Exception) -> None:
-    log.error("a bug left a patient unassessable: %s", faults.summary(fault))
 
 
 class _Doorkeeper(Service):

@@ -10,15 +10,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import datetime
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from monitor import faults
 from monitor.core.actions import settlements_of, waivers_of
-from monitor.core.activation import latest_day
-from monitor.core.days import instant
 from monitor.core.registry import SiteEntry
 from monitor.kafka.canary import published_at
 from monitor.kafka.names import site_of, topic
@@ -39,9 +37,7 @@ from schemas.parts import RESERVED_SITE
 
 log = logging.getLogger("jakwatch")
 
-MOST_UNCOUNTED = 20_000  # people; beyond it a batch counts as many as it brings, or a look would wait ever longer
 STALE_US = 30 * 1_000_000  # for so long the brokers may be silent before answers are taken for old
-_US_A_MINUTE = 60_000_000
 
 
 class WrongKeyError(LogUnusableError):
@@ -50,6 +46,8 @@ class WrongKeyError(LogUnusableError):
 
 class Replica(ShownSites):
     """All sites of the registry."""
+
+    rejected_gone_within_days = REJECTED_GONE_WITHIN_DAYS  # Kafka deletes whole segments only
 
     def __init__(self, rules: Rules, clock: Callable[[], datetime], on_fault: Callable[[Exception], None]) -> None:
         super().__init__(rules, clock, on_fault)
@@ -65,8 +63,6 @@ class Replica(ShownSites):
         self.seen = Seen()  # replaced as a whole by whoever asks the brokers
         self._arrived: set[str] = set()  # of those that come, the ones read to their end
         self._days: dict[str, int] = {}  # site -> the day it was last shown on
-        self._noticed = 0  # of the changes
-        self._counted = 0  # when everybody was last counted, or nearly
         self._lacked: str | None = None
 
     # What is read
@@ -104,8 +100,8 @@ class Replica(ShownSites):
             if followed.must_reread:
                 self.anew.add(followed.site)
         followed.defer()
-        if state.uncounted > MOST_UNCOUNTED and followed.site in self.followed:
-            state.count(2 * len(facts))
+        if followed.site in self.followed:
+            self.keep_counting(followed.keeper, len(facts))
 
     def _check_key(self, followed: Followed) -> None:
         try:
@@ -182,16 +178,12 @@ class Replica(ShownSites):
     def tick(self) -> bool:
         """Do a step of what the passing of time calls for; whether more is left to do."""
         self._tell_lacking()
-        if self.judging.contributions_differ(self.policy, self.rates_day()):
-            self.policy = self.judging.contributions(self.rates_day())
-            self._judge_anew()
+        self.judge_by_the_day()
         for site, followed in self.followed.items():
             if self._days[site] != self.today(site):
                 self._begin_day(site, followed)
-        if self.changes != self._noticed and self.now() - self._counted < _US_A_MINUTE:
-            self._noticed = self.changes  # while much comes in nobody is counted who is touched again a moment later
+        if self.count_later():
             return False
-        self._counted = self.now()
         return self.count() or self._compare()
 
     def _tell_lacking(self) -> None:
@@ -216,8 +208,7 @@ class Replica(ShownSites):
         followed.keeper.state.judge_by(self.judging.of(self.policy, self.actions, followed.site), entry=entry)
         followed.defer()
 
-    def _judge_anew(self) -> None:
-        """All sites by other versions; whoever looks counts first, or between two sites the rates would mix them."""
+    def judge_anew(self) -> None:
         for followed in (*self.followed.values(), *self.coming.values()):
             self._judge(followed)
         for comparison in self.comparisons.values():
@@ -285,7 +276,7 @@ class Replica(ShownSites):
             action = self.decisions.take(record)
             if action is not None:
                 if self.remember(action):
-                    self._judge_anew()
+                    self.judge_anew()
                 self._take_effect(action)
                 self.changes += 1
 
@@ -308,22 +299,3 @@ class Replica(ShownSites):
 
     def action_records(self) -> Iterable[bytes]:
         return self.decisions.records()
-
-    def checked(self, action: act.Action) -> act.Action:
-        """What somebody wants to decide as it is to be kept. Raises as `enact` does, and NotKnownError."""
-        match action:
-            case act.CloseCase():
-                return self.closing(action)
-            case act.SettleConflict():
-                self.must_judge()
-                return self.settling(action)
-            case act.SignWaiver():
-                self.must_judge()
-                self.known(action.site)
-            case act.Activate():
-                return self.activating(action)
-            case act.Erase():
-                self.known(action.site)
-                day = latest_day(self.rules.registry, instant(action.at)) + REJECTED_GONE_WITHIN_DAYS
-                return action.model_copy(update={"gone_by": date.fromordinal(day)})
-        return action

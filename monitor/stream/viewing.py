@@ -50,7 +50,7 @@ class ViewProcess:
     """All parts of it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.replica = Replica(settings.rules, lambda: datetime.now(UTC), _tell_of_fault)
+        self.replica = Replica(settings.rules, lambda: datetime.now(UTC), faults.tell)
         self.thread = SitesThread(self.replica)
         self.following = Following(settings.connection, self.thread)
         self.door = Door(settings.connection)
@@ -89,7 +89,3 @@ def _keep() -> None:
     """What was read stays: the collector need never look at it again."""
     gc.collect()
     gc.freeze()
-
-
-def _tell_of_fault(fault: Exception) -> None:
-    log.error("a bug left a patient unassessable: %s", faults.summary(fault))

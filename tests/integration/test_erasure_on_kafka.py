@@ -54,17 +54,6 @@ def hospitals(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield made
 
 
-@pytest.fixture(scope="module")
-def unused(hospitals: World) -> Iterator[str]:
-    return iter(hospitals.sites)
-
-
-@pytest.fixture
-def site(unused: Iterator[str]) -> str:
-    """A site that no other test uses."""
-    return next(unused)
-
-
 @pytest.fixture
 def lone(hospitals: World) -> Iterator[LoneWorker]:
     with LoneWorker(hospitals.servers, hospitals.rules) as made:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,31 +12,8 @@ import pytest
 from tests.data.valid_lines import VALID
 from tests.integration.desk import POLICY
 from tests.integration.live import Live
-from tests.integration.ward import (
-    LISBON,
-    answers,
-    day,
-    in_bulk,
-    order,
-    results,
-    said_on,
-    start,
-    ward,
-)
+from tests.integration.ward import LISBON, answers, day, in_bulk, order, results, said_on, start
 from tests.integration.wire import JSON, NDJSON, Client
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with ward(tmp_path_factory.mktemp("live")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[Client]:
-    with Client(live.url) as client:
-        yield client
-
 
 # An order and its answer
 

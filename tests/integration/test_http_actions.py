@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,33 +16,8 @@ from monitor.demo.build import concept
 from monitor.demo.cases import SCREENING_TESTS
 from tests.integration.desk import POLICY, PROJECT
 from tests.integration.live import Live
-from tests.integration.ward import (
-    LISBON,
-    SITES,
-    answers,
-    day,
-    in_bulk,
-    order,
-    prescribed,
-    results,
-    said_on,
-    start,
-    ward,
-)
+from tests.integration.ward import LISBON, SITES, answers, day, in_bulk, order, prescribed, results, said_on, start
 from tests.integration.wire import FORM, JSON, Client, Said
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with ward(tmp_path_factory.mktemp("live")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[Client]:
-    with Client(live.url) as client:
-        yield client
-
 
 CLOSE = json.dumps(
     {"action": "close_case", "site": "lisbon", "treatment_id": "no", "kind": "violation", "by": "a", "role": "b",

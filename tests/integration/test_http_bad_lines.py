@@ -4,36 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-
-import pytest
 
 from monitor.demo.garbage import GARBAGE
 from tests.data.bad_lines import BAD_LINES, BadLine
 from tests.data.marked_lines import HISTORY, MARK, SPOILT
 from tests.integration.desk import PROJECT
 from tests.integration.live import Live
-from tests.integration.ward import (
-    LISBON,
-    day,
-    in_bulk,
-    said_on,
-    ward,
-)
+from tests.integration.ward import LISBON, day, in_bulk, said_on
 from tests.integration.wire import FORM, NDJSON, Client, request, sent
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with ward(tmp_path_factory.mktemp("live")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[Client]:
-    with Client(live.url) as client:
-        yield client
-
 
 SENDABLE = 8 << 20
 

@@ -6,7 +6,7 @@ import base64
 import json
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.client import HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,24 +20,8 @@ from tests.data.marked_lines import MARK
 from tests.data.valid_lines import VALID
 from tests.integration.desk import POLICY
 from tests.integration.live import Live
-from tests.integration.ward import (
-    LISBON,
-    ward,
-)
+from tests.integration.ward import LISBON
 from tests.integration.wire import FORM, JSON, Client, Said, request, sent, status
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with ward(tmp_path_factory.mktemp("live")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(live: Live) -> Iterator[Client]:
-    with Client(live.url) as client:
-        yield client
-
 
 # Every status that the document promises
 

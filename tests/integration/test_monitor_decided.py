@@ -35,17 +35,6 @@ def hospitals(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield made
 
 
-@pytest.fixture(scope="module")
-def unused(hospitals: World) -> Iterator[str]:
-    return iter(hospitals.sites)
-
-
-@pytest.fixture
-def site(unused: Iterator[str]) -> str:
-    """A site that no other test uses."""
-    return next(unused)
-
-
 def given(of: World, *policies: PolicyDocument) -> Rules:
     return replace(of.rules, policies=policies)
 

@@ -14,30 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import alert_story
 from tests.integration.called import Mailbox, Receiver
 from tests.integration.desk import POLICY
 from tests.integration.live import Live, until
-from tests.integration.ward import day, order, results, said_on, start
+from tests.integration.ward import start
 
-PAGE_WITHIN = 5.0  # seconds, with test intervals
 PACE = "300"  # everything but the repeat is so many times faster than in life
 SECRET = "Zs3-s3cr3t"  # noqa: S105  part of the addresses that are called
 TO, FROM = "safety@example.org", "jakwatch@example.org"
-SITES = f"""\
-registry: {{name: alerts, version: 1, effective_from: 2020-01-01, approved_by: tests}}
-sites:
-  lisbon:
-    zone: Europe/Lisbon
-    go_live: 2020-01-01
-    feeds: {{screening: {{from: 2020-01-01, silent_after_days: 9000, results_after_hours: 0}}}}
-  madrid: {{zone: Europe/Madrid, go_live: 2020-01-01, feeds: {{}}}}
-  porto:
-    zone: Europe/Lisbon
-    go_live: 2020-01-01
-    feeds: {{screening: {{from: 2020-01-01, silent_after_days: 9000, results_after_hours: 72}}}}
-  faro: {{zone: Europe/Lisbon, go_live: {day(0)}, feeds: {{}}}}
-  evora: {{zone: Europe/Lisbon, go_live: 2020-01-01, feeds: {{}}}}
-"""
+SITES = alert_story.SITES + "  evora: {zone: Europe/Lisbon, go_live: 2020-01-01, feeds: {}}\n"
 
 
 @dataclass
@@ -82,23 +68,17 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def nobody_is_called(told: Story) -> None:
-    """At porto results take three days; at faro what came before today is history. The order at lisbon is only held."""
-    assert told.live.post("porto", start("Zq7-wait"))[0] == 200
-    assert told.live.post("faro", start("Zq7-old"))[0] == 200
-    good = [*results("Zq7-good"), order("Zq7-good"), start("Zq7-good")]
-    assert told.live.post("lisbon", [*good, order("Zq7-held")])[0] == 200
+    alert_story.nothing_to_call_for(told.live)
 
 
 def a_case(told: Story) -> None:
     begun = time.monotonic()
-    status, answer = told.live.post("lisbon", start("Zq7-bad"))
-    assert (status, answer["answer"]["decision"]) == (200, "violation")
+    alert_story.one_case_at_lisbon(told.live)
     told.seconds_to_page = told.receiver.waits_for("lisbon").at - begun
 
 
 def forty_cases(told: Story) -> None:
-    status, answers = told.live.post("madrid", [start(f"Zq7-{number}") for number in range(40)])
-    assert (status, {answer["decision"] for answer in answers}) == (200, {"violation"})
+    alert_story.forty_cases_at_madrid(told.live)
     told.receiver.waits_for("madrid")
     told.mailbox.waits_for(lambda letter: "madrid" in letter.content["Subject"])
 
@@ -139,18 +119,8 @@ def it_takes_nothing_in(told: Story) -> None:
 
 
 def all_is_dealt_with(told: Story) -> None:
-    """Of lisbon, a person closes the case; of madrid the starts are taken back."""
     told.closed_at = time.monotonic()
-    closing_it = {"site": "lisbon", "treatment_id": "Zq7-bad", "by": "A. Silva", "role": "safety officer"}
-    status, _ = told.live.act(
-        action="close_case", kind="violation", reason="paused until results are there", **closing_it
-    )
-    assert status == 200
-    taken_back = [
-        said_on(-1, "treatment_started", f"Zq7-{number}-s", f"Zq7-{number}-p", status="entered_in_error", version=1)
-        for number in range(40)
-    ]
-    assert told.live.post("madrid", taken_back)[0] == 200
+    alert_story.all_dealt_with(told.live)
     for site in ("lisbon", "madrid"):
         told.receiver.waits_for(site, "resolved")
         told.mailbox.waits_for(lambda letter, site=site: f"{site}: no longer" in letter.content["Subject"])
@@ -160,7 +130,7 @@ def all_is_dealt_with(told: Story) -> None:
 
 
 def test_an_unscreened_start_calls_somebody_within_seconds(story: Story) -> None:
-    assert story.seconds_to_page < PAGE_WITHIN
+    assert story.seconds_to_page < alert_story.PAGE_WITHIN
 
 
 def test_neither_history_nor_a_start_that_may_still_be_proved_nor_a_held_order_calls_anybody(story: Story) -> None:

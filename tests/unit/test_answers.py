@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from shutil import copyfile
@@ -29,13 +28,6 @@ from tests.data.one_patient import (
     start,
     violated,
 )
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[OneMachine]:
-    machine = OneMachine(tmp_path, POLICY, REGISTRY, EVENING)
-    yield machine
-    machine.machine.log.close()
 
 
 def keeper(machine: OneMachine) -> Keeper:

@@ -6,7 +6,6 @@ The patients are those of `one_patient`; the machine stands on the evening of 12
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,8 @@ from schemas import actions as act
 from tests.data.erasing import NAMES, PSEUDONYM, bad, bytes_of, erasing, fell_ill, merged, traces
 from tests.data.one_machine import SITE, OneMachine, as_text
 from tests.data.one_patient import COURSE, EVENING, POLICY, REGISTRY, answered, lines, order, papers, start, violated
+from tests.data.tight_log import PLENTY, leave_room
 from tests.data.transactions import batch
-from tests.unit.test_machine_without_room import PLENTY, TightLog, leave_room
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[OneMachine]:
-    made = OneMachine(tmp_path, POLICY, REGISTRY, EVENING)
-    yield made
-    made.machine.log.close()
-
 
 # What goes
 
@@ -220,13 +211,6 @@ def test_a_process_that_died_before_the_file_was_scrubbed_does_it_at_the_next_st
     machine.reopen()
     machine.tick()
     assert traces(machine, *NAMES) == []
-
-
-@pytest.fixture
-def tight(tmp_path: Path) -> Iterator[OneMachine]:
-    made = OneMachine(tmp_path, POLICY, REGISTRY, EVENING, TightLog)
-    yield made
-    made.machine.log.close()
 
 
 def test_without_room_nobody_is_erased_by_halves(tight: OneMachine) -> None:

@@ -6,7 +6,6 @@ The patients are those of `one_patient`; the machine stands on the evening of 12
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -24,14 +23,6 @@ from tests.data.erasing import NAMES, PSEUDONYM, bad, erasing, merged, traces
 from tests.data.one_machine import SITE, OneMachine
 from tests.data.one_patient import EVENING, POLICY, REGISTRY, lines, order, start
 from tests.property.conftest import sites_document
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[OneMachine]:
-    made = OneMachine(tmp_path, POLICY, REGISTRY, EVENING)
-    yield made
-    made.machine.log.close()
-
 
 # What was rejected
 

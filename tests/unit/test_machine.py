@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -33,14 +32,6 @@ from tests.data.one_patient import (
     violated,
 )  # fmt: skip
 from tests.property.conftest import policy_document
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[OneMachine]:
-    """A machine on the evening of the first dose."""
-    made = OneMachine(tmp_path, POLICY, REGISTRY, EVENING)
-    yield made
-    made.machine.log.close()
 
 
 def test_an_order_is_held_from_the_midnight_after_its_last_valid_day(machine: OneMachine) -> None:

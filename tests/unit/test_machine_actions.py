@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from monitor.sites import ActionRefusedError
 from monitor.view import View
 from schemas import actions as act
 from tests.data.one_machine import OneMachine
-from tests.data.one_patient import (
-    COURSE,
-    EVENING,
-    POLICY,
-    REGISTRY,
-    answered,
-    closing,
-    lines,
-    order,
-    papers,
-    start,
-    violated,
-)  # fmt: skip
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[OneMachine]:
-    """A machine on the evening of the first dose."""
-    made = OneMachine(tmp_path, POLICY, REGISTRY, EVENING)
-    yield made
-    made.machine.log.close()
+from tests.data.one_patient import COURSE, answered, closing, lines, order, papers, start, violated
 
 
 def test_a_case_that_is_closed_stays_closed_whatever_else_changes(machine: OneMachine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -11,8 +10,7 @@ import pytest
 
 from monitor.core.registry import Registry, RegistryDocument
 from monitor.keeper import Origin
-from monitor.log import LogFullError, Transaction
-from monitor.log.sqlite import Erasure, SqliteLog
+from monitor.log import LogFullError
 from monitor.machine import Machine
 from monitor.view import View
 from tests.data.one_machine import SITE, OneMachine
@@ -29,68 +27,7 @@ from tests.data.one_patient import (
     start,
     violated,
 )  # fmt: skip
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[OneMachine]:
-    """A machine on the evening of the first dose."""
-    made = OneMachine(tmp_path, POLICY, REGISTRY, EVENING)
-    yield made
-    made.machine.log.close()
-
-
-class TightLog(SqliteLog):
-    """A log on a disk that has room for so many transactions and then is full."""
-
-    room = 1_000_000
-
-    def _take_room(self) -> None:
-        if self.room == 0:
-            raise LogFullError("the log cannot be written: database or disk is full")
-        self.room -= 1
-
-    def append(self, transaction: Transaction) -> None:
-        self._take_room()
-        super().append(transaction)
-
-    def note(self, name: str, value: str) -> None:
-        self._take_room()
-        super().note(name, value)
-
-    def add_action(self, action_id: str, record: bytes) -> None:
-        self._take_room()
-        super().add_action(action_id, record)
-
-    def erase(self, what: Erasure) -> None:
-        self._take_room()
-        super().erase(what)
-
-    def scrub(self) -> None:
-        self._take_room()
-        super().scrub()
-
-    def forget_rejected(self, before: int) -> int:
-        self._take_room()
-        return super().forget_rejected(before)
-
-    def forget_position(self, site: str, channel: str) -> None:
-        self._take_room()
-        super().forget_position(site, channel)
-
-
-PLENTY = TightLog.room
-
-
-@pytest.fixture
-def tight(tmp_path: Path) -> Iterator[OneMachine]:
-    made = OneMachine(tmp_path, POLICY, REGISTRY, EVENING, TightLog)
-    yield made
-    made.machine.log.close()
-
-
-def leave_room(machine: OneMachine, transactions: int) -> None:
-    assert isinstance(machine.machine.log, TightLog)
-    machine.machine.log.room = transactions
+from tests.data.tight_log import PLENTY, TightLog, leave_room
 
 
 def test_without_room_nothing_is_done_by_halves_and_it_goes_on_when_there_is(tight: OneMachine) -> None:
