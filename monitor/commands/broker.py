@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from monitor.kafka.connection import Connection
+from monitor.kafka.connection import Connection, address, addresses
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
@@ -58,6 +58,7 @@ def _with_options(command: Callable[..., None], *, required: bool) -> Callable[.
     ) -> None:
         if broker is None:
             return command(connection=None, **given)
+        _check_addresses(broker)
         _check_together(broker_ca, broker_cert, broker_key, broker_user, broker_password)
         password = None if broker_password is None else secret_in(broker_password)
         connection = Connection(broker, broker_ca, broker_cert, broker_key, broker_user, password)
@@ -66,6 +67,14 @@ def _with_options(command: Callable[..., None], *, required: bool) -> Callable[.
     for option in reversed((_address(required=required), *_OPTIONS)):
         connected = option(connected)
     return connected
+
+
+def _check_addresses(broker: str) -> None:
+    for server in addresses(broker):
+        try:
+            address(server)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--broker") from None
 
 
 def _check_together(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monitor.commands import topics_reread
 from monitor.commands.broker import broker_options
 from monitor.commands.given import given_site, what_a_person_can_mend
 from monitor.exitcodes import ExitCode
@@ -46,6 +47,9 @@ Example:
 )
 def command() -> None:
     """Make and compare the topics of the sites, and the rights on them."""
+
+
+command.add_command(topics_reread.command)
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:

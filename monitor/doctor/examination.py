@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 BROKER = "broker"
 _DAY_SECONDS = 86_400.0
+_NO_TOPICS = (
+    "if nobody has made any yet, make them: jakwatch topics apply --sites FILE, the site registry; if they are there, "
+    "run this as a user who may see them, or with --sites FILE or --site NAME, which says what is lacking"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +90,31 @@ def _processes(given: Given, shown: list[clocks.Clock]) -> Iterator[Said]:
     views, silent_views = processes.listen(given.views, given.token, given.time)
     heard = [*workers, *views]
     shown.extend(each.clock for each in heard if each.clock is not None)
-    yield from processes.readiness(heard, [*silent, *silent_views])
+    yield from processes.readiness(heard, [*silent, *silent_views, *processes.mistaken(workers, views)])
     if heard:
         yield from processes.rules(heard, given.uses)
-    if workers:
-        yield from processes.owners(workers)
+    if at_work := [each for each in workers if each.is_worker]:
+        yield from processes.owners(at_work)
 
 
 def _kafka(given: Given, shown: list[clocks.Clock]) -> Iterator[Said]:
     with administering(given.connection) as admin:
         names = _sites(given, admin)
         if not names:
-            yield finding(
-                "topics", "not one topic of a site can be seen", "jakwatch topics apply; name sites by --site"
-            )
+            yield finding("topics", "not one topic of a site can be seen", _NO_TOPICS)
             return
         may = preflight.operations(admin, [ACTIONS, *(topic(kind, site) for site in names for kind in KINDS)])
         yield from _rights(admin, given.role, names, may)
         if given.role == "publish":
+            yield from _no_inbound(names, may)
             return
         yield from _topics(admin, names, may)
         clock = clocks.of_kafka(admin, given.time)
     readable = frozenset(name for name, allowed in may.items() if allowed and "READ" in allowed)
-    yield from _logs(given, names, readable, shown, clock)
+    if all(may[topic(kind, site)] is None for site in names for kind in KINDS):
+        shown.extend([] if clock is None else [clock])  # of what is not there yet nothing else is to be said
+    else:
+        yield from _logs(given, names, readable, shown, clock)
     yield from _activation(given, ACTIONS in readable)
 
 
@@ -133,6 +139,12 @@ def _rights(
     """Whether our user may do what such a process does."""
     said = preflight.no_rights(admin, preflight.rights_of(role, names), names, may)
     return or_ok("rights", [as_finding("rights", str(each)) for each in said], f"our user may do what {role} does")
+
+
+def _no_inbound(names: Sequence[str], may: preflight.Operations) -> Iterator[Said]:
+    """Which topics to publish to are not there, as far as our user is told."""
+    inbound = {name: may[name] for name in (topic("in", site) for site in names)}
+    yield from (as_finding("topics", str(each)) for each in preflight.no_topics(inbound))
 
 
 def _topics(admin: KafkaAdminClient, names: Sequence[str], may: preflight.Operations) -> Iterable[Said]:

@@ -36,6 +36,7 @@ class Process:
 
     url: str
     clock: Clock | None
+    is_worker: bool = False  # else it is a view, or a process that serves on its own
     is_ready: bool = True
     uses: Mapping[str, str] = field(default_factory=dict)  # program, policies, registries, key -> version or hash
     owned: Mapping[str, bool] = field(default_factory=dict)  # site -> whether it is this worker's
@@ -98,8 +99,10 @@ def _read(url: str, text: str, clock: Clock | None) -> Process:
     from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
 
     samples: dict[str, list[tuple[dict[str, str], float]]] = {each.name: [] for each in _READ}
+    families = set[str]()
     try:
         for family in text_string_to_metric_families(text):
+            families.add(family.name)
             if family.name in samples:
                 samples[family.name] = [(each.labels, each.value) for each in family.samples]
     except ValueError:
@@ -112,6 +115,7 @@ def _read(url: str, text: str, clock: Clock | None) -> Process:
     return Process(
         url=url,
         clock=clock,
+        is_worker=c.OWNED.name in families,
         is_ready=all(value for _, value in samples[c.READY.name]),
         uses=uses,
         owned={labels[c.SITE.name]: bool(value) for labels, value in samples[c.OWNED.name]},
@@ -127,6 +131,16 @@ def readiness(heard: Sequence[Process], silent: Sequence[Said]) -> Iterator[Said
         if not each.is_ready
     ]
     yield from or_ok(CHECK, [*silent, *findings], f"{len(heard)} answer and are ready")
+
+
+def mistaken(workers: Sequence[Process], views: Sequence[Process]) -> Iterator[Said]:
+    """Which addresses were named as those of the other kind: what is said of them would be said of nobody."""
+    for each in workers:
+        if not each.is_worker:
+            yield finding(CHECK, f"{each.url} is no worker, though --workers names it", f"--views {each.url}")
+    for each in views:
+        if each.is_worker:
+            yield finding(CHECK, f"{each.url} is a worker, though --views names it", f"--workers {each.url}")
 
 
 def rules(heard: Sequence[Process], given: Mapping[str, str]) -> Iterator[Said]:
@@ -149,11 +163,15 @@ def owners(workers: Sequence[Process]) -> Iterator[Said]:
     owned = Counter(site for worker in workers for site, is_owned in worker.owned.items() if is_owned)
     findings = [_owned_by(site, owned[site], len(workers)) for site in sites if owned[site] != 1]
     findings += [
-        finding("owners", f"{site} is paused at {worker.url}", f"jakwatch rejected list --site {site}")
+        finding("owners", f"{site} is paused at {worker.url}", _about_pause(worker.url, site))
         for worker in workers
         for site in sorted(worker.paused)
     ]
     yield from or_ok("owners", findings, f"each of {sites_text(len(sites))} has one worker")
+
+
+def _about_pause(url: str, site: str) -> str:
+    return f"`curl {url}/healthz` says whether it is parked, and why; if not, jakwatch rejected list --site {site}"
 
 
 def _owned_by(site: str, number: int, workers: int) -> Said:

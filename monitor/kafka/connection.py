@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS_TO_CONNECT = 5
+_MOST_OF_PORTS = (1 << 16) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,21 @@ class Connection:
             given |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": self.user}
             given["sasl_plain_password"] = self.password
         return given
+
+
+def address(server: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT. Raises ValueError, whose text says what is allowed."""
+    host, colon, port = server.strip().rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit()):
+        raise ValueError(f"{server!r} is no address of Kafka. Allowed is HOST:PORT, several joined by commas.")
+    if not 0 < int(port) <= _MOST_OF_PORTS:
+        raise ValueError(
+            f"{server!r} is no address of Kafka: its port must be from 1 to {_MOST_OF_PORTS}. Allowed is HOST:PORT, "
+            "several joined by commas."
+        )
+    return host.strip("[]"), int(port)
+
+
+def addresses(servers: str) -> list[str]:
+    """The addresses that are joined by commas, as they stand there."""
+    return [server for server in servers.split(",") if server.strip()] or [servers]

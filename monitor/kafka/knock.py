@@ -20,7 +20,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
 from monitor.kafka.certificate import NoCertificateError, validity
-from monitor.kafka.connection import Connection
+from monitor.kafka.connection import Connection, address
 
 SECONDS_A_STEP = 2.5
 _SECONDS_TO_PART = 0.5
@@ -48,10 +48,10 @@ def knock(connection: Connection, server: str) -> None:
 
 
 def _address(server: str) -> tuple[str, int]:
-    host, colon, port = server.strip().rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise CannotReachError(f"{server!r} is no address of Kafka. Allowed is HOST:PORT, several joined by commas.")
-    return host.strip("[]"), int(port)
+    try:
+        return address(server)
+    except ValueError as error:
+        raise CannotReachError(str(error)) from None
 
 
 @contextmanager

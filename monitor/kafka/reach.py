@@ -12,7 +12,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 
-from monitor.kafka.connection import Connection
+from monitor.kafka.connection import Connection, addresses
 from monitor.kafka.knock import CannotReachError, knock
 from monitor.kafka.names import GROUP, PREFIX
 
@@ -28,7 +28,7 @@ _GIVE = "Do next: have an administrator run `jakwatch topics apply --acls`, whic
 def check(connection: Connection) -> None:
     """Returns once one of the servers lets us in. Raises CannotReachError within six seconds."""
     told: queue.Queue[CannotReachError | None] = queue.Queue()
-    servers = [server for server in connection.servers.split(",") if server.strip()] or [connection.servers]
+    servers = addresses(connection.servers)
     for server in servers:  # all at once; a name that the DNS keeps us waiting for holds nobody up, nor the end
         threading.Thread(target=_told, args=(connection, server, told), daemon=True).start()
     deadline = time.monotonic() + SECONDS

@@ -23,6 +23,7 @@ from monitor.erasing import what_goes
 from monitor.kafka import wire
 from monitor.kafka.connection import Connection
 from monitor.kafka.consumer import Consumer
+from monitor.kafka.ids import topic_ids
 from monitor.kafka.names import topic, transactional_id
 from monitor.kafka.reach import missing_right
 from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, LogUnusableError, Transaction
@@ -30,6 +31,7 @@ from monitor.records import Course, Tally, instant_text
 
 TRANSACTION_MS = 30_000  # after which the broker ends what a dead owner left open, if nobody took over before
 STEP_SECONDS = 60.0
+ASK_SECONDS = 10.0  # for what every broker knows
 MOST_IN_A_REQUEST = 512 << 10  # bytes of facts or answers; a single rejected message may be larger
 LARGEST = 2 << 20  # of a record, as the topic of the rejected takes it
 LARGEST_KEPT = LARGEST - (128 << 10)  # bytes of a message that is rejected: compressed, more may have come
@@ -97,6 +99,13 @@ class KafkaLog:
             await asyncio.wait_for(self._producer.start(), self._patience)
             for kind in _KINDS:  # known beforehand, one request brings all three into a transaction
                 await asyncio.wait_for(self._producer.partitions_for(topic(kind, self.site)), self._patience)
+
+    async def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """The ids of topics that are there, of any sites: `monitor.kafka.ids`."""
+        if self._producer is None:
+            raise LogRefusedError(f"the log of {self.site} is not open")
+        with _said_plainly(self.site):
+            return await asyncio.wait_for(topic_ids(self._producer.client, names), min(self._patience, ASK_SECONDS))
 
     async def close(self) -> None:
         """Let go; a transaction under way is aborted by the next owner."""
@@ -274,7 +283,9 @@ class _Facts:
 def _batches(producer: Any, records: Iterable[wire.Record]) -> Iterator[Any]:
     builder, size = None, 0
     for key, value, headers in records:
-        length = len(key) + len(value or b"") + sum(len(name) + len(told or b"") for name, told in headers)
+        length = len(key) + len(value or b"")
+        if headers:  # only what is rejected has some
+            length += sum(len(name) + len(told or b"") for name, told in headers)
         if builder is not None and size + length > MOST_IN_A_REQUEST:
             yield builder
             builder = None

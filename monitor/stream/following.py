@@ -21,6 +21,7 @@ from aiokafka.structs import TopicPartition
 
 from monitor.kafka.connection import Connection
 from monitor.kafka.consumer import Consumer
+from monitor.kafka.ids import topic_ids
 from monitor.kafka.names import ACTIONS, site_of, topic
 from monitor.kafka.reach import missing_right
 from monitor.log import LogUnusableError
@@ -58,6 +59,7 @@ class Following:
         self._goals: dict[str, int] = {}  # topic of a site that comes -> offset up to which it is to be read
         self._seen: frozenset[str] | None = None  # the topics that there are, as far as we may know of them
         self._logs, self._inbounds = defaultdict[str, Backlog](Backlog), defaultdict[str, Backlog](Backlog)
+        self._ids: dict[str, str] = {}  # topic -> id of the one that was seen last
         self._left: dict[str, float] = {}  # site that may not be read -> when that is tried again
         self._heard_at = time.monotonic()  # when the brokers last answered
         self._decided = asyncio.Condition()  # more of what people decided was heard
@@ -119,6 +121,7 @@ class Following:
                 async with asyncio.timeout(STEP_SECONDS):
                     if looks % TOPICS_EVERY == 0 or self._seen is None:
                         self._seen = frozenset(await asking.topics())
+                        await self._look_at_ids(asking, self._seen)
                     await self._look(asking, self._seen)
                 looks += 1
             except _TROUBLES:
@@ -127,6 +130,13 @@ class Following:
                     raise
                 looks = 0
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_at_ids(self, asking: Any, seen: frozenset[str]) -> None:
+        """Topics that were made anew: they may have grown longer than what was read of the former ones."""
+        names = [topic(kind, site) for site in self._replica.names for kind in _KINDS]
+        found = await topic_ids(asking._client, [name for name in names if name in seen])  # noqa: SLF001
+        self._note_cut(name for name, told in found.items() if self._ids.get(name, told) != told)
+        self._ids |= found
 
     async def _look(self, asking: Any, seen: frozenset[str]) -> None:
         names = [topic(kind, site) for site in self._replica.names for kind in ("in", *_KINDS)]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from monitor.kafka.names import site_of
 from monitor.log import LogRefusedError
 
 log = logging.getLogger("jakwatch")
@@ -158,8 +159,9 @@ def where_to_read(name: str, position: int | None, first: int, end: int) -> int:
         return first
     if end < position:
         raise LogRefusedError(
-            f"{name} ends at offset {end}, but was read up to {position}: it was cut or made anew. Ask the hospital "
-            "what it published since, and have it published again under a topic that continues"
+            f"{name} ends at offset {end}, but was read up to {position}: it was cut or made anew. Do next: ask the "
+            "hospital what it published since it was last answered, and have that published again; then "
+            f"`jakwatch topics reread --site {site_of(name)}`"
         )
     if first > position:
         log.error("%s begins at offset %d, was read up to %d: messages expired unread", name, first, position)

@@ -30,6 +30,7 @@ from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError, L
 from monitor.log.kafka import LARGEST_KEPT, KafkaLog, Standing, quiet_client
 from monitor.rulebook import check_id_rules, check_key, check_versions
 from monitor.sites import Rules, Sites
+from monitor.stream.inbound import LOOK_SECONDS, inbound_id, made_anew
 from monitor.stream.snapshot import Snapshots, mark
 from schemas import actions as act
 from schemas.parts import RESERVED_SITE
@@ -85,6 +86,7 @@ class Worker(Sites):
         self.snapshots = Snapshots(snapshots, check_key(None, rules.key, ""))
         self.snapshots.take_up(self.vocabulary)
         self._heard = asyncio.Event()
+        self._looked_at = 0.0  # when it was last asked which topics there are (monotonic)
         self.anew: Callable[[str, Exception], None] = lambda _site, _error: None  # the engine's way to take a site anew
 
     # What the engine asks
@@ -100,7 +102,7 @@ class Worker(Sites):
         try:
             await kept_in.open()
             keeper, standing = await self._read(site, kept_in)
-            meta = self._checked(site, standing)
+            meta = self._checked(site, standing, await kept_in.topic_ids([topic("in", site)]))
             position = {} if standing.position is None else {topic("in", site): standing.position}
             keeper.resume(standing.tally, position, standing.answers.items())
             if standing.tally.received and meta != standing.meta:
@@ -196,8 +198,8 @@ class Worker(Sites):
         owned.keeper.state.defer()
         owned.due = owned.keeper.courses()
 
-    def _checked(self, site: str, standing: Standing) -> dict[str, str]:
-        """What is to be noted of the log, if it can be gone on with by what this worker was given."""
+    def _checked(self, site: str, standing: Standing, ids: Mapping[str, str]) -> dict[str, str]:
+        """What is to be noted of the log, if it can be gone on with by what this worker was given. `ids`: of topics."""
         known = standing.meta if standing.tally.received else {}  # nobody was named yet, and nobody judged
         tally, rules = standing.tally, self.rules
         try:
@@ -211,7 +213,7 @@ class Worker(Sites):
             self._on_unusable(str(unusable))
             raise
         noted["id_rules"] = check_id_rules(known.get("id_rules"), site, rules.registry, tally.last_recorded)
-        return noted
+        return noted | inbound_id(site, {} if standing.position is None else standing.meta, ids)
 
     async def work(self, site: str, records: Sequence[ConsumerRecord], end: int) -> float:
         """Take in a batch; kept when this returns."""
@@ -275,6 +277,7 @@ class Worker(Sites):
 
     async def tick(self) -> bool:
         """Do a step of what the passing of time calls for at each site; whether more is left to do."""
+        await self._look_at_topics()
         if self.lacking() is not None:
             return False
         if self.judging.contributions_differ(self.policy, self.rates_day()):
@@ -289,6 +292,14 @@ class Worker(Sites):
             await asyncio.sleep(0)
         return more
 
+    async def _look_at_topics(self) -> None:
+        """Take anew the sites whose inbound topics are others by now: then it is said what to do."""
+        if self.owned and time.monotonic() > self._looked_at + LOOK_SECONDS:
+            noted = {site: owned.meta for site, owned in self.owned.items() if site != RESERVED_SITE}
+            async for site, error in made_anew(noted, next(iter(self.owned.values())).log):
+                self.anew(site, error)
+            self._looked_at = time.monotonic()
+
     async def _step(self, site: str, owned: Owned) -> bool:
         keeper, today = owned.keeper, self.today(site)
         if owned.today != today:
@@ -296,6 +307,8 @@ class Worker(Sites):
                 raise LogRefusedError(f"the registry says something else of {site} from today on")
             await owned.log.beat()
             owned.today, owned.due = today, keeper.courses()
+        if owned.meta != owned.log.standing.meta and keeper.tally.received:
+            await owned.log.append(keeper.unchanged(self.now()), owned.meta)
         if keeper.state.unheld:
             await self._commit(owned, keeper.mend(self.now(), today))
             keeper.state.unheld.clear()
@@ -337,8 +350,9 @@ class Worker(Sites):
     async def heed(self, action: act.Action) -> None:
         """Let what somebody decided take effect at the sites of this worker."""
         if self.remember(action):
-            for each in self.owned.values():
+            for site, each in self.owned.items():
                 self._judge_later(each)
+                each.meta |= self._checked(site, each.log.standing, {})
         site = getattr(action, "site", "")
         if isinstance(action, act.Erase):
             self._erasures = erasures_of(self.actions)

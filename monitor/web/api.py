@@ -30,6 +30,13 @@ from schemas.parts import MAX_BYTES, SITE_PATTERN
 from schemas.rules import Rejection
 
 NDJSON = "application/x-ndjson"
+_LOOK_AGAIN: dict[type, str] = {  # what to do about a decision that cannot be taken any more, or never could
+    act.CloseCase: "Look at the course again.",
+    act.SettleConflict: "Look at the conflict again.",
+    act.Activate: "Look at the versions that this process was given, and at the days on which they begin.",
+    act.Erase: "Look at the site and the pseudonym again.",
+}
+_AT_ALL = "Look again at what is to be decided."
 _STATUS = {"not_json": 400, "too_large": 413}  # of a single message that is rejected; otherwise 422
 _AGAIN = {"Retry-After": "5"}
 _DAY = re.compile("[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}")  # of the years a message may have been recorded in
@@ -124,7 +131,7 @@ class Api:
     async def enact(self, stated: bytes) -> act.Action:
         """Let an action that a request states take effect. Raises RefusedError."""
         action = self.action_of(stated)
-        with as_refusals():
+        with as_refusals(action):
             return await self.desk.enact(action)
 
     def action_of(self, body: bytes) -> act.Action:
@@ -204,8 +211,8 @@ def by_kind(counts: dict[tuple[str, str], int]) -> dict[str, dict[str, int]]:
 
 
 @contextmanager
-def as_refusals() -> Iterator[None]:
-    """Turns what the machine says into what a client is told."""
+def as_refusals(action: act.Action | None = None) -> Iterator[None]:
+    """Turns what the machine says, of an action if one is to take effect, into what a client is told."""
     try:
         yield
     except UnknownSiteError:
@@ -223,7 +230,7 @@ def as_refusals() -> Iterator[None]:
         wrong = "too much waits already: nothing of this was kept"
         raise RefusedError(503, wrong, "Send it again.", _AGAIN) from None
     except ActionRefusedError as refused:
-        raise RefusedError(409, str(refused), "Look at the course again.") from None
+        raise RefusedError(409, str(refused), _LOOK_AGAIN.get(type(action), _AT_ALL)) from None
     except OtherRulesError:
         wrong = "another version of policy or registry was in force on that day"
         raise RefusedError(422, wrong, "Ask jakwatch replay for it.") from None

@@ -269,6 +269,7 @@ class Pages:
         )  # fmt: skip
         self._templates.filters |= {
             "spelt": words.spelt, "count": words.count, "rate": words.rate, "moment": words.moment,
+            "moments": words.moments,
         }  # fmt: skip
         self._templates.globals |= {
             "course_url": course_url, "asked_for": asked_for, "are_alike": are_alike, "reach_of": reach_of,

@@ -6,9 +6,11 @@ The words themselves stay the policy's and the contract's: a page never shows an
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+_INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _SPELLING = {
     "ab": "Ab", "ag": "Ag", "b": "B", "c": "C", "cpk": "CPK", "dna": "DNA", "gi": "GI", "hbc": "HBc", "hbsag": "HBsAg",
     "hbv": "HBV", "hcv": "HCV", "hiv": "HIV", "igra": "IGRA", "jak": "JAK", "mace": "MACE", "nmsc": "NMSC",
@@ -108,6 +110,11 @@ def rate(value: float) -> str:
     if value == 0:
         return "0"
     return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def moments(text: str) -> str:
+    """A sentence, its RFC 3339 instants as `moment` writes them."""
+    return _INSTANT.sub(lambda found: moment(found[0], seconds=True), text)
 
 
 def moment(instant: str, *, seconds: bool = False) -> str:

@@ -141,6 +141,7 @@ def test_who_sees_no_site_is_not_told_that_all_is_well(secured: Broker) -> None:
     seen = Given(secured.connection("stranger"), "publish", load_policies([default_policy_path()]), None, time.time)
     (said,) = of("topics", examine(seen))
     assert (said.result, said.text) == ("finding", "not one topic of a site can be seen")
+    assert said.todo.startswith("if nobody has made any yet, make them: jakwatch topics apply --sites FILE")
 
 
 def test_what_a_user_may_not_see_is_unseen_and_no_finding(secured: Broker, tmp_path: Path) -> None:

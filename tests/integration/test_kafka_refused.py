@@ -94,10 +94,6 @@ REFUSED: dict[str, tuple[Reached, str]] = {
         lambda kafka, _, __: replace(kafka.connection(), servers="kafka.invalid:9092"),
         "no host is called kafka.invalid. Do next: look at the name",
     ),
-    "no address": (
-        lambda kafka, _, __: replace(kafka.connection(), servers="kafka"),
-        "'kafka' is no address of Kafka. Allowed is HOST:PORT",
-    ),
 }
 
 

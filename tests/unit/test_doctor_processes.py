@@ -11,8 +11,10 @@ import pytest
 
 from monitor.doctor import processes
 from monitor.doctor.said import Said
+from monitor.metrics import catalogue as c
 from monitor.metrics.exposition import Exposition
-from monitor.metrics.platform import RulesInUse, SiteOfWorker, WorkerState
+from monitor.metrics.platform import ReplicaState, RulesInUse, SiteOfWorker, WorkerState, replica_samples
+from monitor.metrics.text import as_bytes, family
 
 SHOWN = "what-lets-us-read"
 SINCE = "2026-01-01T00:00:00.000000Z"
@@ -125,7 +127,10 @@ def test_a_site_without_a_worker_and_one_with_two_are_findings(serve: Serve) -> 
 def test_a_paused_site_is_a_finding_with_the_command_that_shows_why(serve: Serve) -> None:
     url = serve(worker(SiteOfWorker("lisbon", is_owned=True, is_paused=True)))
     (said,) = processes.owners(listen(url)[0])
-    assert (said.text, said.todo) == (f"lisbon is paused at {url}", "jakwatch rejected list --site lisbon")
+    assert said.text == f"lisbon is paused at {url}"
+    assert said.todo == (
+        f"`curl {url}/healthz` says whether it is parked, and why; if not, jakwatch rejected list --site lisbon"
+    )
 
 
 def test_a_process_whose_clock_is_wrong_shows_it(serve: Serve) -> None:
@@ -160,3 +165,24 @@ def test_what_is_no_address_is_not_asked_nor_repeated(url: str) -> None:
     assert heard == []
     assert url not in said.text + said.todo
     assert "http://127.0.0.1:8322" in said.todo
+
+
+def view() -> bytes:
+    state = ReplicaState(RULES, ())
+    text = "".join(family(metric, found) for metric, found in replica_samples(state))
+    return as_bytes(f"{family(c.BUILD, [(('1.0',), 1)])}{family(c.READY, [((), 1)])}{text}")
+
+
+def test_an_address_that_was_named_as_that_of_the_other_kind_is_a_finding(serve: Serve) -> None:
+    [worker_url, view_url] = [serve(owning("lisbon")), serve(view())]
+    (heard, _), (seen, _) = listen(view_url), listen(worker_url)
+    assert [(each.text, each.todo) for each in processes.mistaken(heard, seen)] == [
+        (f"{view_url} is no worker, though --workers names it", f"--views {view_url}"),
+        (f"{worker_url} is a worker, though --views names it", f"--workers {worker_url}"),
+    ]
+    assert list(processes.mistaken(seen, heard)) == []
+
+
+def test_a_worker_that_owns_no_site_yet_is_a_worker(serve: Serve) -> None:
+    ([heard], _) = listen(serve(worker()))
+    assert heard.is_worker
