@@ -12,6 +12,10 @@ from monitor.rulebook import check_key
 
 LONGEST_WAIT_SECONDS = 60.0  # a site changes hands within ten
 _ANOTHER_USER = "run it as a user who may; `jakwatch topics apply --acls` names them"
+_AGAIN = (
+    "ask the hospital what it published since it was last answered, and have that published again; then "
+    "jakwatch topics reread --site {site}, and start the worker again"
+)
 _START = "start jakwatch monitor with a registry that has the site; if one runs, its log says why it does not take it"
 
 
@@ -72,23 +76,33 @@ def _waiting(look: Look, age: float, now: float) -> Said:
 
 
 def progress(looks: Sequence[Look]) -> Iterator[Said]:
-    """Where no worker has ever been, or the position no longer fits the inbound topic."""
+    """Where something was sent and no worker has ever been, or the position no longer fits the inbound topic."""
     if not (seen := [each for each in looks if each.kept is not None]):
         yield _unread("progress", "facts")
         return
     findings = [said for each in seen if (said := _stuck(each)) is not None]
-    yield from or_ok("progress", findings, f"a worker has been at each of {sites_text(len(seen))}")
+    untouched = [each for each in seen if _is_untouched(each)]
+    unread = sum(each.inbound is None for each in untouched)
+    text = f"a worker has been at each of {sites_text(len(seen) - len(untouched))}"
+    text += f"; at {sites_text(silent)} nothing ever came" if (silent := len(untouched) - unread) else ""
+    text += f"; of {sites_text(unread)} it cannot be told" if unread else ""
+    yield from or_ok("progress", findings, text)
+
+
+def _is_untouched(look: Look) -> bool:
+    """A worker writes nothing before the first message: that nothing is there tells nothing about workers."""
+    return look.kept is not None and look.kept.mark is None and look.kept.position is None
 
 
 def _stuck(look: Look) -> Said | None:
     kept, inbound, name = look.kept, look.inbound, topic("in", look.site)
-    if kept is not None and kept.mark is None and kept.position is None:
+    if _is_untouched(look) and inbound is not None and inbound.end > 0:
         return finding("progress", f"{look.site}: no worker has ever been there", _START)
     if kept is None or kept.position is None or inbound is None:
         return None
     if inbound.end < kept.position:
         text = f"{name} ends at offset {inbound.end}, but was read up to {kept.position}: it was cut or made anew"
-        return finding("progress", text, "ask the hospital what it published since, and have that published again")
+        return finding("progress", text, _AGAIN.format(site=look.site))
     if inbound.first > kept.position:
         text = (
             f"{name} begins at offset {inbound.first}, was read up to {kept.position}: messages may have expired unread"

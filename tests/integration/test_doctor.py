@@ -212,9 +212,13 @@ def test_a_message_that_was_taken_in_does_not_wait(broker: Broker, site: str, tm
     assert [each.text for each in of("lag", examine(later))] == ["nothing waits (1 site)"]
 
 
-def test_a_site_where_no_worker_has_ever_been_is_a_finding(broker: Broker, tmp_path: Path) -> None:
+def test_a_site_that_sent_something_where_no_worker_has_been_is_a_finding(broker: Broker, tmp_path: Path) -> None:
     make_topics(broker.connection(), "doctor-new")
-    (said,) = of("progress", examine(given(broker.connection(), "doctor-new", tmp_path=tmp_path)))
+    asked = given(broker.connection(), "doctor-new", tmp_path=tmp_path)
+    (said,) = of("progress", examine(asked))
+    assert (said.result, said.text) == ("ok", "a worker has been at each of 0 sites; at 1 site nothing ever came")
+    send(broker.connection(), topic("in", "doctor-new"), b"{}")
+    (said,) = of("progress", examine(asked))
     assert (said.result, said.text) == ("finding", "doctor-new: no worker has ever been there")
     assert said.todo.startswith("start jakwatch monitor with a registry that has the site")
 
@@ -223,6 +227,21 @@ def test_an_inbound_topic_that_was_made_anew_is_a_finding(broker: Broker, site: 
     keep(broker.connection(), site, position=5)
     (said,) = of("progress", examine(given(broker.connection(), site, tmp_path=tmp_path)))
     assert said.text == f"jakwatch.v1.in.{site} ends at offset 0, but was read up to 5: it was cut or made anew"
+
+
+def test_where_nobody_made_topics_yet_that_is_all_that_is_said_and_how_to_make_them(
+    broker: Broker, tmp_path: Path
+) -> None:
+    said = list(examine(given(broker.connection(), "doctor-none", tmp_path=tmp_path)))
+    (topics,) = of("topics", said)
+    assert topics.text.startswith("there is no topic jakwatch.v1.")
+    assert topics.todo == "jakwatch topics apply --sites FILE"
+    assert not {each.check for each in said} & {"key", "lag", "progress", "rejected"}
+
+
+def test_who_would_publish_hears_that_there_is_no_topic_to_publish_to(broker: Broker, tmp_path: Path) -> None:
+    said = list(examine(given(broker.connection(), "doctor-none", tmp_path=tmp_path, role="publish")))
+    assert [each.text for each in of("topics", said)] == ["there is no topic jakwatch.v1.in.doctor-none"]
 
 
 def test_a_position_is_found_behind_thousands_of_facts(broker: Broker, site: str, tmp_path: Path) -> None:

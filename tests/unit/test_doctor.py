@@ -101,6 +101,22 @@ def test_a_site_where_nothing_was_ever_taken_in_says_so() -> None:
     assert [said.text for said in sites.progress([look(), new])] == ["porto: no worker has ever been there"]
 
 
+def test_a_site_that_has_sent_nothing_yet_is_no_finding() -> None:
+    """A worker that owns it writes nothing before the first message."""
+    (said,) = sites.progress([look(), look("porto", Kept(), Inbound(0, 0, None))])
+    assert (said.result, said.text) == ("ok", "a worker has been at each of 1 site; at 1 site nothing ever came")
+
+
+def test_a_site_whose_messages_all_expired_unread_is_a_finding() -> None:
+    (said,) = sites.progress([look("porto", Kept(), Inbound(7, 7, None))])
+    assert (said.result, said.text) == ("finding", "porto: no worker has ever been there")
+
+
+def test_a_site_whose_inbound_topic_is_not_for_our_eyes_is_not_blamed() -> None:
+    (said,) = sites.progress([look(), Look("porto", Kept(), None, None)])
+    assert (said.result, said.text) == ("ok", "a worker has been at each of 1 site; of 1 site it cannot be told")
+
+
 EXPIRED = "jakwatch.v1.in.lisbon begins at offset 12, was read up to 10: messages may have expired unread"
 
 
