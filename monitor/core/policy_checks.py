@@ -183,6 +183,7 @@ def _cohort(policy: PolicyDocument, cohort: Cohort, path: Path) -> Iterator[Prob
 
 
 def _references(policy: PolicyDocument) -> Iterator[Problem]:
+    yield from _compared_twice(policy)
     for at, reference in enumerate(policy.references):
         path: Path = ("references", at)
         yield from _unknown("AESI", (reference.aesi,), policy.aesis, (*path, "aesi"))
@@ -190,6 +191,16 @@ def _references(policy: PolicyDocument) -> Iterator[Problem]:
         yield from _unknown("cohort", (name,), policy.cohorts, (*path, "cohort"))
         if name in policy.cohorts:
             yield from _level(policy, policy.cohorts[name], level, (*path, "cohort"))
+
+
+def _compared_twice(policy: PolicyDocument) -> Iterator[Problem]:
+    """Two published rates for one number: beside it would stand the rate of one and the limits of the other."""
+    first: dict[tuple[str, str, str], int] = {}
+    for at, one in enumerate(policy.references):
+        before = first.setdefault((one.cohort, one.aesi, one.estimator), at)
+        if before != at:
+            names = f"{one.cohort}, {one.aesi}, {one.estimator}"
+            yield Problem(("references", at), f"{names} has references[{before}] already; keep the one to compare with")
 
 
 def _level(policy: PolicyDocument, cohort: Cohort, level: str, path: Path) -> Iterator[Problem]:

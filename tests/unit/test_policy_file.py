@@ -97,6 +97,7 @@ MISTAKES = [
     ("{cohort: upa, aesi", "{cohort: upa_dose, aesi", "references[0].cohort", "a split cohort is named `cohort:level`"),
     ('cohort: "upa_disease:CD"', 'cohort: "upa_disease:XX"', "references[1].cohort", "unknown disease 'XX'"),
     ("cohort: upa, aesi: zoster", "cohort: upa, aesi: shingles", "references[0].aesi", "unknown AESI 'shingles'"),
+    ('cohort: "upa_disease:CD", aesi: zoster, estimator: EAIR', "cohort: upa, aesi: zoster, estimator: EAER", "references[1]", "upa, zoster, EAER has references[0] already"),
     ("events: 7, patient_years", "patient_years", "references[0]", "stand together or not at all"),
     ("rate: 2.5, lower", "lower", "references[1]", "give events and patient_years"),
     ("cohorts:\n", "files: {}\ncohorts:\n", "files", "a code list is named where it is used"),
