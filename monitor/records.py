@@ -93,7 +93,7 @@ def read_fact(record: bytes) -> AnyMessage:
 @lru_cache(maxsize=64)
 def instant_text(at: int) -> str:
     """An instant (microseconds since 1970) in UTC as RFC 3339 text; of one width, so that it sorts as time does."""
-    return moment_of(at).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment_of(at).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def day_text(day: int) -> str | None:

@@ -81,9 +81,9 @@ class Course:
     @property
     def order(self) -> f.Ordered | None:
         """Of several orders the latest recorded."""
-        if len(self.orders) == 1:
-            return self.orders[0]
-        return max(self.orders, key=later_recorded, default=None)
+        if not self.orders:
+            return None
+        return self.orders[0] if len(self.orders) == 1 else max(self.orders, key=later_recorded)
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
@@ -141,7 +141,9 @@ def _episodes(course: Course) -> list[Episode]:
     before a stop, so that a restart on the day of the last dose begins nothing."""
     if len(course.starts) == 1 and not course.stops:
         return [_episode(course, course.starts[0], None)]
-    starts = sorted(course.starts, key=lambda fact: (fact.day, *later_recorded(fact)))
+    starts = course.starts
+    if len(starts) > 1:
+        starts = sorted(starts, key=lambda fact: (fact.day, *later_recorded(fact)))
     stops = sorted(stop.day for stop in course.stops)
     episodes: list[Episode] = []
     closed_through = 0
@@ -163,7 +165,7 @@ def _episode(course: Course, start: f.Started, last_dose: int | None) -> Episode
     dose, indications = start.dose, start.indications
     states: list[State] = []
     first = start.day
-    for change in _one_a_day(course.changes):
+    for change in course.changes if len(course.changes) == 1 else _one_a_day(course.changes):
         if not start.day <= change.day < end:
             continue
         if change.day > first:

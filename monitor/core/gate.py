@@ -135,9 +135,10 @@ class _Case:
         order = course.order
         if order is not None:
             yield self.order(course, order)
-        starts = [decision for episode in self._judged(course) for decision in self._start(course, episode)]
-        if starts:
-            yield max(starts, key=_rank) if len(starts) > 1 else starts[0]
+        starts = [self._start(course, episode) for episode in self._judged(course)]
+        judged = [start for start in starts if start is not None]
+        if judged:
+            yield max(judged, key=_rank) if len(judged) > 1 else judged[0]
 
     # Orders
 
@@ -260,18 +261,18 @@ class _Case:
         pause = episode.first - before.end
         return pause > policy.policy.drugs[drug].new_start_after_pause_days.days
 
-    def _start(self, course: Course, episode: Episode) -> Iterable[Decision]:
+    def _start(self, course: Course, episode: Episode) -> Decision | None:
+        """None for a drug that the policy does not know."""
         start = episode.start
         policy = self.gate.in_force(start.day)
         drug = policy.drug(start.drug)
         if drug is None:
-            return
+            return None
         historical = start.day < self.days.go_live
         name = (course.treatment_id, "start")
         if course.two_patients:  # whose results would judge it is the very question
             why = ("treatment_of_two_patients",)
-            yield Decision(*name, "violation", {}, (), why, None, historical, policy.version, start.day)
-            return
+            return Decision(*name, "violation", {}, (), why, None, historical, policy.version, start.day)
         view = self.view(policy)
         findings = self._findings(view, course, FirstDose(start.day, start.at))
         ordered = self._course_of_order(course, start)
@@ -283,7 +284,7 @@ class _Case:
         verdict = "violation" if for_good else self._verdict(policy.blocking(bad), start.day)
         until = self.days.awaited_through(start.day) if verdict == "awaiting_evidence" else None
         reasons = _reasons(bad, contested, held)
-        yield Decision(*name, verdict, findings, flags, reasons, until, historical, policy.version, start.day)
+        return Decision(*name, verdict, findings, flags, reasons, until, historical, policy.version, start.day)
 
     def _held(self, ordered: Course, order: f.Ordered, start: f.Started) -> bool:
         """Whether the order, judged on the day of this start, would have been answered `hold`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from fractions import Fraction
 
 import msgspec
 
-from monitor.core.course import Episode, State
+from monitor.core.course import Episode
 from monitor.core.meaning import Meaning
 from monitor.core.person import OLDER_FROM, Person
 from monitor.core.policy import PolicyDocument
@@ -44,7 +45,9 @@ class Label:
         self.meaning = meaning
         self.limits = _limits(policy, meaning, drug)
         self.judges = (flagged == "all" or drug in flagged) and any(limit.judged for limit in self.limits)
+        self._induction_days = sorted({limit.induction_days for limit in self.limits})
         self._never_above: dict[tuple[tuple[int, ...], int], bool] = {}
+        self._above: dict[tuple[int, int, bool, int], bool] = {}
 
     def is_above(self, person: Person, indications: tuple[int, ...], dose: int, day: int, first_dose: int) -> bool:
         """Whether a dose is above the label on a day; the conditions that hold then count beside the indications.
@@ -55,12 +58,20 @@ class Label:
         if self.never_above(indications, dose):
             return False
         diseases = self.meaning.diseases(indications) | person.diseases_on(day)
+        age, given = person.age_on(day), day - first_dose
+        key = (diseases, dose, age is not None and age >= OLDER_FROM, bisect_right(self._induction_days, given))
+        known = self._above.get(key)  # of a country's patients few differ in any of it
+        if known is None:
+            known = self._above[key] = self._is_above(diseases, dose, age, given)
+        return known
+
+    def _is_above(self, diseases: int, dose: int, age: int | None, given: int) -> bool:
         mine = [limit for limit in self.limits if limit.diseases & diseases]
         judged = [limit for limit in mine if limit.judged]
         if mine and not judged:
             return False
-        age, daily_mg = person.age_on(day), self.meaning.vocabulary.daily_mg[dose]
-        return all(daily_mg > limit.highest(age, day - first_dose) for limit in judged)
+        daily_mg = self.meaning.vocabulary.daily_mg[dose]
+        return all(daily_mg > limit.highest(age, given) for limit in judged)
 
     def ever_above(self, person: Person, episode: Episode, as_of: int) -> bool:
         """Whether on any exposed day of an episode through `as_of`; only a state or the person can change it."""
@@ -68,12 +79,17 @@ class Label:
         if not states:
             return False
         last = min(as_of, episode.end - 1, person.last_day(self.meaning.policy))
-        turning = {*(episode.first + limit.induction_days for limit in self.limits), *person.turning_days()}
+        if any(
+            state.first <= last and self.is_above(person, state.indications, state.dose, state.first, episode.first)
+            for state in states
+        ):
+            return True
+        turning = person.turning_days().union([episode.first + days for days in self._induction_days])
         return any(
             self.is_above(person, state.indications, state.dose, day, episode.first)
             for state in states
-            for day in _days_of(state, turning)
-            if day <= last
+            for day in turning
+            if state.first < day < state.end and day <= last
         )
 
     def never_above(self, indications: tuple[int, ...], dose: int) -> bool:
@@ -91,11 +107,6 @@ class Label:
     def _always_allowed(self, indications: tuple[int, ...], dose: int) -> bool:
         diseases, daily_mg = self.meaning.diseases(indications), self.meaning.vocabulary.daily_mg[dose]
         return any(limit.judged and limit.diseases & diseases and daily_mg <= limit.lowest for limit in self.limits)
-
-
-def _days_of(state: State, turning: set[int]) -> list[int]:
-    """The first day of a state and the days within it on which something else changes."""
-    return [state.first, *(day for day in turning if state.first < day < state.end)]
 
 
 def _limits(policy: PolicyDocument, meaning: Meaning, drug: str) -> tuple[Limit, ...]:

@@ -286,12 +286,13 @@ class Ledger:
 
     def elsewhere(self, members: tuple[bytes, ...], treatment_ids: Iterable[str]) -> dict[str, Elsewhere]:
         """Those of the courses that facts of another person claim too, and what these facts are."""
-        others = {each: self._other_claims(members, each) for each in treatment_ids}
-        return {each: self._claimed(patients, each) for each, patients in others.items() if patients}
-
-    def _other_claims(self, members: tuple[bytes, ...], treatment_id: str) -> list[bytes]:
-        known = self.claims.get(treatment_id)
-        return [each for each in known if each not in members] if isinstance(known, tuple) else []
+        shared = {}
+        for treatment_id in treatment_ids:
+            known = self.claims.get(treatment_id)
+            others = [each for each in known if each not in members] if isinstance(known, tuple) else []
+            if others:
+                shared[treatment_id] = self._claimed(others, treatment_id)
+        return shared
 
     def _claimed(self, patients: list[bytes], treatment_id: str) -> Elsewhere:
         facts = (fact for patient in patients for fact in self.facts(patient) if isinstance(fact, f.Treatment))

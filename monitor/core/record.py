@@ -118,10 +118,9 @@ def _last_contact(record: Record) -> int:
         for group in (course.starts, course.changes, course.stops, course.cancellations):
             for fact in group:
                 last = max(last, fact.day)
-    for event in record.events:
-        for date in (event.onset, event.ended):
-            if date is not None:
-                last = max(last, partial_days(date)[0])
+    dates = [date for event in record.events for date in (event.onset, event.ended) if date is not None]
+    if dates:  # they sort as their first days do
+        last = max(last, partial_days(max(dates))[0])
     for contact in record.contacts:
         last = max(last, contact.seen + max(contact.days_supplied or 0, 1) - 1)
     return last

@@ -151,13 +151,13 @@ class _Look:
         self.dose = dose
         self.moment = dose.moment
         self.all_in_time = True
-        self.then = {test: self._speaks(test, self.moment) for test in evidence.on_file}
+        self.then = self._said(self.moment)
         self._now: dict[str, Spoken] | None = None
 
     @property
     def now(self) -> dict[str, Spoken]:
         if self._now is None:
-            self._now = {test: self._speaks(test, _EVER) for test in self.evidence.on_file}
+            self._now = self._said(_EVER)
         return self._now
 
     def judge(self, table: Table) -> Finding:
@@ -182,25 +182,30 @@ class _Look:
         found = self._found(hit, now)
         return found if hit.finding == "positive" else _instead(found, "late")
 
-    def _speaks(self, test: str, moment: Moment) -> Spoken:
-        """The latest collected, of one day the worst; a positive stands, unless the policy says `latest`."""
+    def _said(self, moment: Moment) -> dict[str, Spoken]:
+        """By test the latest collected, of one day the worst; a positive stands, unless the policy says `latest`."""
         evidence = self.evidence
-        clean = evidence.clean.get(test, _NO_RESULTS)
-        count = clean.until(moment)
-        if count < len(clean.readings):
-            self.all_in_time = False
         if evidence.contested:
-            return self._speaks_among_contested(clean, count, evidence.contested.get(test, _NO_RESULTS), moment)
-        if not count:
-            return _NOTHING
-        speaking = clean.speaking(count, self.stands)
-        return Spoken(speaking.outcome, speaking)
+            return {test: self._speaks_among_contested(test, moment) for test in evidence.on_file}
+        said = {}
+        for test, shelf in evidence.clean.items():
+            count = self._until(shelf, moment)
+            if count:
+                speaking = shelf.speaking(count, self.stands)
+                said[test] = Spoken(speaking.outcome, speaking)
+        return said
 
-    def _speaks_among_contested(self, clean: Shelf, count: int, contested: Shelf, moment: Moment) -> Spoken:
-        """A result in conflict silences what is not positive, and collected no later."""
-        rivals = contested.until(moment)
-        if rivals < len(contested.readings):
+    def _until(self, shelf: Shelf, moment: Moment) -> int:
+        count = shelf.until(moment)
+        if count < len(shelf.readings):
             self.all_in_time = False
+        return count
+
+    def _speaks_among_contested(self, test: str, moment: Moment) -> Spoken:
+        """A result in conflict silences what is not positive, and collected no later."""
+        clean = self.evidence.clean.get(test, _NO_RESULTS)
+        contested = self.evidence.contested.get(test, _NO_RESULTS)
+        count, rivals = self._until(clean, moment), self._until(contested, moment)
         if not count:
             return _CONFLICTING if rivals else _NOTHING
         speaking = clean.speaking(count, self.stands or rivals > 0)
@@ -258,9 +263,9 @@ class _Look:
         self, finding: str, readings: Iterable[Reading | None], ask_for: tuple[str, ...], row: int | None = None
     ) -> Finding:
         used = [reading for reading in readings if reading is not None]
-        ids = [reading.fact.event_id for reading in used]
-        evidence = tuple(sorted(set(ids))) if len(ids) > 1 else tuple(ids)
-        return Finding(finding, evidence, ask_for, self._marks(used), row)
+        if len(used) == 1:  # nearly all
+            return Finding(finding, (used[0].fact.event_id,), ask_for, self._marks(used), row)
+        return Finding(finding, tuple(sorted({each.fact.event_id for each in used})), ask_for, self._marks(used), row)
 
     def _marks(self, used: list[Reading]) -> tuple[str, ...]:
         """How the evidence came in: on the day itself, or in time but documented only after it."""

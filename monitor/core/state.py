@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from monitor.core import facts as f
 from monitor.core.batch import News, Signs, Taken
@@ -114,13 +115,13 @@ class SiteState:
         ]
         return by_digest[max(words)[2]] if words else None
 
-    def admit(self, decoded: Decoded) -> tuple[bytes, AnyFact]:
+    def admit(self, decoded: Decoded, pseudonym: Callable[[str], bytes] | None = None) -> tuple[bytes, AnyFact]:
         """A validated message as pseudonym and fact."""
         message = decoded.message
         if not self._one_version and self.intake.registry is not None:
             self._id_rules = self.intake.registry.entry(self.site, instant(message.recorded_at))
         patient_id = message.__dict__.get("patient_id")  # a missing attribute of a model costs more than all the rest
-        return SITE if patient_id is None else self.pseudonym(patient_id), self.writer.fact(message)
+        return SITE if patient_id is None else (pseudonym or self.pseudonym)(patient_id), self.writer.fact(message)
 
     def load(self, decoded: Decoded) -> bool:
         """Take in one message without judging anything yet; whether it is news. `settle` judges."""
@@ -153,12 +154,13 @@ class SiteState:
         repeated: list[News] = []
         rejections: list[tuple[int, Rejection]] = []
         signs = Signs()
+        pseudonym = cache(self.pseudonym) if self._one_version else None  # for this batch: no identifier outlives it
         for place, raw in enumerate(messages):
             decoded = decode(raw, self.site, self.intake.registry)
             if isinstance(decoded, Rejection):
                 rejections.append((place, decoded))
                 continue
-            patient, fact = self.admit(decoded)
+            patient, fact = self.admit(decoded, pseudonym)
             signs.note(fact)
             (facts if draft.add(patient, fact) else repeated).append(News(place, patient, fact))
         return self._drafted(Taken(facts, repeated, signs, rejections, draft), as_of, is_news)
@@ -181,13 +183,9 @@ class SiteState:
                     if isinstance(known, tuple):
                         claimants.update(known)
             waiting = claimants - done
+        rows = one_row_a_course(decisions)
         return replace(
-            taken,
-            decisions=one_row_a_course(decisions),
-            revised=draft.revised,
-            touched=done,
-            failed=failed,
-            generation=self.generation,
+            taken, decisions=rows, revised=draft.revised, touched=done, failed=failed, generation=self.generation
         )
 
     def settle_conflict(self, settlement: Settlement, as_of: int) -> Taken | None:
