@@ -19,16 +19,21 @@ class Route:
     """Which alerts go where; all times in seconds."""
 
     receiver: str
-    of: Mapping[str, str]  # labels of its alerts
+    of: Mapping[str, str]  # labels of its alerts; `a|b`: one of these
     by: tuple[str, ...]  # labels that those of one message have in common
     wait: float  # for what comes together with the first
     interval: float  # between two messages of one group
     repeat: float  # until what goes on is told again
     tells_end: bool = True
 
+    def fits(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert goes here, if no route before this one fits."""
+        return all(labels.get(name) in value.split("|") for name, value in self.of.items())
+
     def key(self, labels: Mapping[str, str]) -> str:
         """The name of a group, as Alertmanager writes it."""
-        of = f"/{{{','.join(sorted(_pairs(self.of)))}}}" if self.of else ""
+        matchers = [f'{name}{"=~" if "|" in value else "="}"{value}"' for name, value in sorted(self.of.items())]
+        of = f"/{{{','.join(matchers)}}}" if matchers else ""
         return f"{{}}{of}:{{{', '.join(_pairs(labels))}}}"
 
 
@@ -38,8 +43,8 @@ def _pairs(labels: Mapping[str, str]) -> list[str]:
 
 ROUTES = (
     Route(
-        "safety-page-further", {"team": "safety", "alertname": "JakwatchFurtherCase"}, ("site",),
-        10 * _SECOND, 5 * _MINUTE, 1 * _HOUR, tells_end=False,
+        "safety-page-further", {"team": "safety", "alertname": "JakwatchFurtherCase|JakwatchFurtherPositive"},
+        ("site",), 10 * _SECOND, 1 * _MINUTE, 15 * _MINUTE, tells_end=False,
     ),
     Route("safety-page", {"team": "safety", "severity": "critical"}, ("site",),
           10 * _SECOND, 5 * _MINUTE, 24 * _HOUR),
@@ -54,7 +59,7 @@ ROUTES = (
 
 def route_of(labels: Mapping[str, str]) -> Route:
     """The first route that fits."""
-    return next(route for route in ROUTES if route.of.items() <= labels.items())
+    return next(route for route in ROUTES if route.fits(labels))
 
 
 @dataclass(frozen=True, slots=True)

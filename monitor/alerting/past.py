@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.metrics import catalogue as c
-from monitor.metrics.readings import READERS
+from monitor.metrics.readings import READERS, Reader, Sample
 from monitor.overview import Overview
 
 _MINUTE, _DAY = 60.0, 86_400.0
+
+
+def positive_findings(overview: Overview) -> list[Sample]:
+    """How many stand behind open cases of each site."""
+    found: dict[tuple[str, ...], float] = defaultdict(float)
+    for (site, kind, _, finding), count in READERS[c.FINDINGS](overview):
+        if (kind, finding) == ("start", "positive"):
+            found[(site,)] += count
+    return list(found.items())
+
+
+POSITIVE = c.Metric(
+    "jakwatch_positive_findings", "findings", "Positive findings behind open cases, as rules record them.", (c.SITE,)
+)
+_READERS: Mapping[c.Metric, Reader] = {**READERS, POSITIVE: positive_findings}
 WINDOWS: Mapping[c.Metric, float] = {
     c.REJECTED: _DAY,
-    c.CASES_OLDEST: 15 * _MINUTE,
-    c.CASES_NEWEST: 15 * _MINUTE,
+    c.CASES_OLDEST: 10 * _MINUTE,
+    c.CASES_NEWEST: 10 * _MINUTE,
+    POSITIVE: 10 * _MINUTE,
     c.UNASSESSABLE: 15 * _MINUTE,
     c.LIVE_SINCE: 30 * _MINUTE,
 }
@@ -43,7 +60,7 @@ class Past:
         """With what an overview says at an instant, in seconds since 1970; without what no window reaches any more."""
         found = []
         for metric, window in WINDOWS.items():
-            known, said_now = self._of(metric), dict(READERS[metric](overview))
+            known, said_now = self._of(metric), dict(_READERS[metric](overview))
             for labels in sorted({*known, *said_now}):
                 said = _kept(known.get(labels, ()), said_now.get(labels), now, window)
                 if any(value is not None for _, value in said):
@@ -51,8 +68,11 @@ class Past:
         return Past(tuple(found))
 
     def over(self, metric: c.Metric, overview: Overview, now: float) -> Iterator[tuple[tuple[str, ...], list[float]]]:
-        """Of each set of labels all that was said within the metric's window, in order; at least one number."""
-        known, said_now = self._of(metric), dict(READERS[metric](overview))
+        """Of each set of labels all that was said within the metric's window, in order; at least one number.
+
+        The first is what held when the window began, also where it was said by a process that has ended since.
+        """
+        known, said_now = self._of(metric), dict(_READERS[metric](overview))
         for labels in sorted({*known, *said_now}):
             values = [*_within(known.get(labels, ()), now - WINDOWS[metric]), said_now.get(labels)]
             if found := [value for value in values if value is not None]:

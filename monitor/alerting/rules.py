@@ -7,18 +7,17 @@ Whoever shall notice that is told by a heartbeat that stays away.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from monitor.alerting.past import Past
+from monitor.alerting.past import POSITIVE, Past, positive_findings
 from monitor.metrics import catalogue as c
 from monitor.metrics.readings import DAY_SECONDS, READERS, Sample
 from monitor.overview import Overview
 
 JOB = "jakwatch-run"
-FURTHER_SECONDS = 900
+BATCH_SECONDS = 300  # what comes so soon after the first is one batch
 OPEN_LONG_SECONDS = 7 * DAY_SECONDS
 CLOCK_AHEAD_SECONDS, STALE_SECONDS, RESTARTS = 600, 300, 3
 _MINUTE, _HOUR = 60, 3_600
@@ -57,19 +56,22 @@ def _cases(kind: str) -> Condition:
 
 
 def _positive(moment: Moment) -> Iterator[Found]:
-    found: dict[str, float] = defaultdict(float)
-    for (site, kind, _, finding), count in moment.read(c.FINDINGS):
-        if (kind, finding) == ("start", "positive"):
-            found[site] += count
-    yield from (({"site": site}, count) for site, count in found.items() if count > 0)
+    yield from (({"site": site}, count) for (site,), count in positive_findings(moment.overview) if count > 0)
 
 
 def _further(moment: Moment) -> Iterator[Found]:
+    """What is newer than all that was known when the window began, whenever it arose."""
     oldest = {labels: min(values) for labels, values in moment.over(c.CASES_OLDEST).items()}
     for labels, values in moment.over(c.CASES_NEWEST).items():
         newest = max(values)
-        if newest > moment.now - FURTHER_SECONDS and newest - oldest.get(labels, newest) > FURTHER_SECONDS:
+        if newest > values[0] and newest - oldest.get(labels, newest) > BATCH_SECONDS:
             yield dict(zip(("site", "kind"), labels, strict=True)), newest
+
+
+def _further_positive(moment: Moment) -> Iterator[Found]:
+    for (site,), counts in moment.over(POSITIVE).items():
+        if counts[-1] > min(counts) > 0:
+            yield {"site": site}, counts[-1]
 
 
 def _open_long(moment: Moment) -> Iterator[Found]:
@@ -93,7 +95,7 @@ def _above(metric: c.Metric, limit: float = 0) -> Condition:
 def _rejected(moment: Moment) -> Iterator[Found]:
     most: dict[str, float] = {}
     for (site, _), counts in moment.over(c.REJECTED).items():
-        most[site] = max(most.get(site, 0), counts[-1] - counts[0])
+        most[site] = max(most.get(site, 0), counts[-1] - min(counts))
     yield from (({"site": site}, count) for site, count in most.items() if count > 0)
 
 
@@ -165,6 +167,12 @@ RULES = (
         "A further case at a hospital that already had one",
         "At {site}: the newest open case is of {value:moment}.",
         *_OF_CASES,
+    ),
+    Rule(
+        "JakwatchFurtherPositive", "critical", "safety", _further_positive,
+        "A further positive result at a hospital that already had one",
+        "At {site}: {value} positive finding(s) behind open cases; within the last ten minutes there were fewer.",
+        *_OF_CASES, for_seconds=_MINUTE,
     ),
     Rule(
         "JakwatchCaseOpenLong", "warning", "safety", _open_long,

@@ -44,7 +44,7 @@ _OPTIONS = (
         "--alerts-repeat",
         type=click.FloatRange(0, _MOST_HOURS, min_open=True),
         metavar="HOURS",
-        help="Call again after so long for what goes on. Default: 24; 4 for the process itself, 1 for a further case.",
+        help="Call again after so long for what goes on. Default: 24; 4 for the process, 0.25 for a further case.",
     ),
     click.option(
         "--alerts-heartbeat",

@@ -72,6 +72,10 @@ def case(since: float, kind: str = "violation", where: str = "lisbon", **finding
     return Case(where, f"course-{since}", kind, instant(since), answer)
 
 
+def result_at(minute: int, arrives: int) -> str:
+    return "positive" if minute >= arrives else "missing"
+
+
 def feed(*, silent: bool, where: str = "lisbon") -> FeedState:
     return FeedState(where, "screening", "1970-01-01", None, "1970-01-01", 2, silent)
 
@@ -110,6 +114,7 @@ UNASSESSABLE = alert("StartUnassessable", site="lisbon", kind="unassessable")
 ON_HOLD = alert("StartedOnHold", site="lisbon", kind="started_on_hold")
 POSITIVE = alert("PositiveOnTreatment", site="lisbon")
 FURTHER = alert("FurtherCase", site="lisbon", kind="violation")
+FURTHER_POSITIVE = alert("FurtherPositive", site="lisbon")
 OPEN_LONG = alert("CaseOpenLong", site="lisbon", kind="violation")
 CONFLICT = alert("ConflictOpen", site="lisbon")
 SILENT = alert("FeedSilent", site="lisbon", feed="screening")
@@ -154,15 +159,24 @@ STORIES = (
     ),
     Story(
         "one case more, beside an old one", with_cases(case(3.0021), case(60.5)),
-        {60: [UNSCREENED], 61: [UNSCREENED, FURTHER], 74: [UNSCREENED, FURTHER], 77: [UNSCREENED]},
+        {60: [UNSCREENED], 61: [UNSCREENED, FURTHER], 69: [UNSCREENED, FURTHER], 73: [UNSCREENED]},
     ),
     Story(
-        "one case more, within a quarter of an hour", with_cases(case(3), case(17.9)),
-        {17: [UNSCREENED], 18: [UNSCREENED], 25: [UNSCREENED]},
+        "one case more, within five minutes", with_cases(case(3), case(7.9)),
+        {7: [UNSCREENED], 8: [UNSCREENED], 15: [UNSCREENED], 19: [UNSCREENED]},
     ),
     Story(
-        "one case more, just after a quarter of an hour", with_cases(case(3), case(18.1)),
-        {18: [UNSCREENED], 19: [UNSCREENED, FURTHER], 25: [UNSCREENED, FURTHER]},
+        "one case more, just after five minutes", with_cases(case(3), case(8.1)),
+        {8: [UNSCREENED], 9: [UNSCREENED, FURTHER], 17: [UNSCREENED, FURTHER], 21: [UNSCREENED]},
+    ),
+    Story(
+        "cases soon after each other", with_cases(*(case(minute) for minute in (9.5, 23.5, 29.5, 43.5))),
+        {10: [UNSCREENED], 22: [UNSCREENED], 24: [UNSCREENED, FURTHER], 30: [UNSCREENED, FURTHER],
+         38: [UNSCREENED, FURTHER], 42: [UNSCREENED], 44: [UNSCREENED, FURTHER], 56: [UNSCREENED]},
+    ),
+    Story(
+        "forty cases more, beside an old one", with_cases(case(3), *(case(number / 40 + 60) for number in range(40))),
+        {59: [UNSCREENED], 61: [UNSCREENED, FURTHER], 69: [UNSCREENED, FURTHER], 73: [UNSCREENED]},
     ),
     Story(
         "one case more, where the other is of another kind", with_cases(case(3), case(60.5, "unassessable")),
@@ -171,11 +185,55 @@ STORIES = (
     Story(
         "one case more, and the old one is closed at once",
         lambda minute: shown(minute, cases=(case(60.5),) if minute > 61 else (case(3), case(60.5))[: 1 + minute // 61]),
-        {61: [UNSCREENED, FURTHER], 62: [UNSCREENED, FURTHER], 74: [UNSCREENED, FURTHER], 80: [UNSCREENED]},
+        {61: [UNSCREENED, FURTHER], 62: [UNSCREENED, FURTHER], 69: [UNSCREENED, FURTHER], 73: [UNSCREENED]},
     ),
     Story(
-        "one case more, itself closed at once", since(60, 63, cases=(case(-600), case(59.5))),
-        {62: [UNSCREENED, FURTHER], 64: [FURTHER], 73: [FURTHER], 80: []},
+        "one case more, itself closed at once",
+        lambda minute: shown(minute, cases=(case(-600), case(59.5))[: 1 + minute // 60] if minute < 63 else ()),
+        {59: [UNSCREENED], 62: [UNSCREENED, FURTHER], 64: [FURTHER], 68: [FURTHER], 73: []},
+    ),
+    Story(
+        "the newest of two cases is closed, and then comes another",
+        lambda minute: shown(minute, cases=(case(3), *((case(40.5),) if 41 <= minute < 70 else ()),
+                                            *((case(80.5),) if minute > 80 else ()))),
+        {41: [UNSCREENED, FURTHER], 60: [UNSCREENED], 71: [UNSCREENED], 81: [UNSCREENED, FURTHER], 93: [UNSCREENED]},
+    ),
+    Story(
+        "one case more while the process is gone",
+        lambda minute: None if 10 <= minute < 40 else with_cases(case(3), case(15.5))(minute),
+        {9: [UNSCREENED], 39: [UNSCREENED], 40: [UNSCREENED, FURTHER], 48: [UNSCREENED, FURTHER], 52: [UNSCREENED]},
+    ),
+    Story(
+        "the first two cases while the process is gone",
+        lambda minute: None if 10 <= minute < 40 else with_cases(case(13.5), case(25.5))(minute),
+        {9: [], 40: [UNSCREENED], 45: [UNSCREENED], 52: [UNSCREENED]},
+    ),
+    Story(
+        "the process is gone for long, and there is nothing new",
+        lambda minute: None if 75 <= minute < 105 else with_cases(case(3), case(60.5))(minute),
+        {61: [UNSCREENED, FURTHER], 74: [UNSCREENED], 104: [UNSCREENED], 105: [UNSCREENED], 110: [UNSCREENED]},
+    ),
+    Story(
+        "one positive result more, for a case that is open already",
+        lambda minute: shown(minute, cases=(case(3, hiv="positive", tuberculosis=result_at(minute, 30)),)),
+        {29: [UNSCREENED, POSITIVE], 30: [UNSCREENED, POSITIVE], 31: [UNSCREENED, POSITIVE, FURTHER_POSITIVE],
+         38: [UNSCREENED, POSITIVE, FURTHER_POSITIVE], 42: [UNSCREENED, POSITIVE]},
+    ),
+    Story(
+        "one positive result more while the process is gone",
+        lambda minute: None if 10 <= minute < 40 else shown(
+            minute, cases=(case(3, hiv="positive", tuberculosis=result_at(minute, 30)),)),
+        {9: [UNSCREENED, POSITIVE], 41: [UNSCREENED, POSITIVE, FURTHER_POSITIVE], 52: [UNSCREENED, POSITIVE]},
+    ),
+    Story(
+        "two positive results at once", with_cases(case(3, hiv="positive", tuberculosis="positive")),
+        {3: [UNSCREENED, POSITIVE], 5: [UNSCREENED, POSITIVE], 14: [UNSCREENED, POSITIVE]},
+    ),
+    Story(
+        "one of two positive results is done with",
+        lambda minute: shown(
+            minute, cases=(case(3, hiv="positive", tuberculosis="positive" if minute < 30 else "excluded"),)),
+        {30: [UNSCREENED, POSITIVE], 31: [UNSCREENED, POSITIVE], 38: [UNSCREENED, POSITIVE]},
     ),
     Story(
         "a case of a week", with_cases(case(7 - WEEK)),

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,15 @@ class Containers:
         """Exit code and output of one that ends."""
         done = subprocess.run(  # noqa: PLW1510  its exit code is looked at
             self._command(service), cwd=PROJECT, env=self._environment(service), timeout=HEALTHY_WITHIN,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def within(self, service: str, words: Sequence[str]) -> tuple[int, str]:
+        """Exit code and output of `docker compose exec SERVICE WORDS`."""
+        program, *rest = [self._here(service, word) for word in words]
+        done = subprocess.run(  # noqa: PLW1510  its exit code is looked at
+            self._program(program) + rest, cwd=PROJECT, env=self._environment(service), timeout=HEALTHY_WITHIN,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         return done.returncode, done.stdout

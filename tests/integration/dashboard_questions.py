@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from monitor.metrics import catalogue as c
 from tools.dashboards import FOLDER
+from tools.grafana.common import OF_ALERTING
 from tools.grafana.lint import metrics_of
 
 ON_KAFKA = frozenset(
@@ -27,6 +28,11 @@ class Question(NamedTuple):
     def is_of_kafka(self) -> bool:
         """Whether only processes on Kafka export what it asks for."""
         return any(name in ON_KAFKA for name in metrics_of(self.query))
+
+    @property
+    def is_of_alerting(self) -> bool:
+        """Whether it asks Prometheus and Alertmanager about themselves."""
+        return any(name in OF_ALERTING for name in metrics_of(self.query))
 
 
 def panels(*kinds: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -26,7 +26,7 @@ from tests.integration.live import Live, until
 from tests.integration.scraping import free_port
 from tests.integration.ward import SITES, day, order, prescribed, said_on, start
 from tests.unit.alert_files import BY_NAME, OF_SAFETY
-from tests.unit.test_alerts_routing import receiver
+from tests.unit.test_alerts_routing import receivers
 
 FAILING = """\
 groups:
@@ -41,22 +41,25 @@ def instant(ago: timedelta = timedelta(0)) -> str:
     return (datetime.now(UTC) - ago).isoformat()
 
 
-def overview(computed: str) -> Overview:
-    """An open case of last week at evora that another has just joined, and one on which the program failed."""
-    found = [("violation", A_WEEK_AGO), ("violation", timedelta(0)), ("unassessable", A_WEEK_AGO)]
-    cases = [Case("evora", f"Zq7-{at}", kind, instant(ago), {"findings": {}}) for at, (kind, ago) in enumerate(found)]
+def overview(computed: str, has_more: bool = False) -> Overview:
+    """Open cases of last week at evora, a positive one and one on which the program failed; then the like of today."""
+    found = [("violation", A_WEEK_AGO), ("unassessable", A_WEEK_AGO), ("violation", timedelta(0))][
+        : 3 if has_more else 2
+    ]
+    positive = {"findings": {"hiv": {"finding": "positive"}}}
+    cases = [Case("evora", f"Zq7-{at}", kind, instant(ago), positive) for at, (kind, ago) in enumerate(found)]
     empty = scrape.overview(next(scrape.rows_anew(10)))
     site = SiteActivity("evora", "UTC", day(0), instant(), {}, {}, 1, {}, instant(timedelta(hours=-2)))
     counts = empty.result | {"unassessable": 1}
     return replace(empty, computed_at=computed, result=counts, cases=tuple(cases), sites=(site,))
 
 
-def replica(number: int, computed: str, canary: str | None = None) -> bytes:
+def replica(number: int, computed: str, canary: str | None = None, has_more: bool = False) -> bytes:
     """Behind with lisbon, of which each holds something else; the first still reads madrid."""
     lisbon = SiteOfReplica("lisbon", is_loading=False, behind_seconds=900.0, offset=7, digest=number)
     madrid = SiteOfReplica("madrid", is_loading=True, behind_seconds=None, offset=None)
     sites = (lisbon,) if number else (lisbon, madrid)
-    return Exposition().render(overview(computed), ReplicaState(OLD, sites, canary))
+    return Exposition().render(overview(computed, has_more), ReplicaState(OLD, sites, canary))
 
 
 def worker(since: str) -> bytes:
@@ -120,8 +123,13 @@ class Ward:
             "JakwatchNumbersStale", "JakwatchNotReady", "JakwatchSiteWithoutOwner", "JakwatchSiteLagging",
             "JakwatchSitePaused", "JakwatchViewBehind", "JakwatchLoadingLong", "JakwatchDigestsDiffer",
             "JakwatchRulesDiffer", "JakwatchRuleFailing", "JakwatchPatientUnassessable", "JakwatchStartUnassessable",
-            "JakwatchCaseOpenLong", "JakwatchFurtherCase", "JakwatchSiteClockAhead",
+            "JakwatchCaseOpenLong", "JakwatchSiteClockAhead",
         )  # fmt: skip
+
+    def a_case_joins_those_of_last_week(self) -> None:
+        for number, each in enumerate(self.replicas):
+            each.text = replica(number, instant(timedelta(hours=1)), has_more=True)
+        self.fired("JakwatchFurtherCase", "JakwatchFurtherPositive")
 
     def a_hospital_lives(self) -> None:
         """It sends what calls somebody, one for each reason."""
@@ -144,8 +152,8 @@ class Ward:
     def the_rest(self) -> None:
         """More cohorts than fit, a worker that starts again and again, and a canary that is seen."""
         for number, each in enumerate(self.replicas):
-            each.text = replica(number, instant(), canary=instant())
-        self.replicas[0].text = Exposition(budget=1).render(overview(instant()))
+            each.text = replica(number, instant(), canary=instant(), has_more=True)
+        self.replicas[0].text = Exposition(budget=1).render(overview(instant(), has_more=True))
         for minutes in range(1, 6):
             self.worker.text = worker(instant(timedelta(minutes=minutes)))
             fresh = 'changes(jakwatch_live_since_timestamp_seconds{job="jakwatch-monitor"}[30m])'
@@ -159,6 +167,7 @@ def fired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alarm]:
     with closing(ward), ward.alarm:
         ward.nothing_lives()
         ward.all_is_in_trouble()
+        ward.a_case_joins_those_of_last_week()
         ward.a_hospital_lives()
         ward.the_log_is_taken_away()
         ward.the_rest()
@@ -173,7 +182,7 @@ def test_an_alert_fires_on_what_the_program_says(fired: Alarm, name: str) -> Non
 
 @pytest.mark.parametrize("name", OF_SAFETY)
 def test_an_alert_of_safety_is_delivered_whatever_else_is_wrong(fired: Alarm, name: str) -> None:
-    assert [each for each in fired.listener.to(receiver(name)) if name in each.names()]
+    assert [each for each in fired.listener.to(receivers(name)[0]) if name in each.names()]
 
 
 def test_no_text_of_any_alert_names_a_patient_or_a_course(fired: Alarm) -> None:
@@ -186,4 +195,6 @@ def test_no_alert_of_safety_comes_twice_where_replicas_agree(fired: Alarm) -> No
     pages = [each for each in fired.listener.to("safety-page") if each.site == "evora" and each.status == "firing"]
     alerts = [alert["labels"] for each in pages for alert in each.content["alerts"]]
     assert len(pages) == 1
-    assert sorted(alert["alertname"] for alert in alerts) == ["JakwatchStartUnassessable", "JakwatchStartedUnscreened"]
+    assert sorted(alert["alertname"] for alert in alerts) == [
+        "JakwatchPositiveOnTreatment", "JakwatchStartUnassessable", "JakwatchStartedUnscreened",
+    ]  # fmt: skip

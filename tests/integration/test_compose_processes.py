@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from kafka.errors import KafkaError
 from monitor.metrics import catalogue as c
 from tests.integration.containers import Containers
 from tests.integration.dashboard_questions import QUESTIONS
+from tests.integration.docs_blocks import blocks
 from tests.integration.live import PROJECT, until
 
 EXAMPLE = PROJECT / "docs" / "example" / "unscreened.jsonl"
@@ -114,6 +116,45 @@ def test_the_link_of_an_alert_leads_to_its_runbook(containers: Containers) -> No
         assert answer.read() == (PROJECT / "alerts/runbooks/JakwatchWatchdog.md").read_bytes()
 
 
+AT_NIGHT = [
+    words
+    for block in blocks((PROJECT / "alerts/README.md").read_text(encoding="utf-8"))
+    for line in block.lines
+    if (words := shlex.split(line))[:3] == ["docker", "compose", "exec"]
+]
+
+
+@pytest.mark.parametrize("words", AT_NIGHT, ids=lambda words: " ".join(words[3:7]))
+def test_what_is_typed_at_night_answers_in_the_container_it_names(containers: Containers, words: list[str]) -> None:
+    service, *command = [SITE if word == "SITE" else word for word in words[3:]]
+    code, said = containers.within(service, command)
+    assert code == 0, said
+    assert said.strip()
+
+
+def test_the_doctor_at_night_sees_every_process(containers: Containers) -> None:
+    (command,) = (words[4:] for words in AT_NIGHT if "doctor" in words)
+    _, said = containers.within("view", command)
+    assert "ok       processes: 2 answer and are ready" in said
+    assert "unseen" not in said
+
+
+SHOWN = {"$site": ".*", "$__rate_interval": "8s", "$__range": "1m"}
+
+
+def as_shown(query: str) -> str:
+    """As a panel asks that shows all sites."""
+    for variable, value in SHOWN.items():
+        query = query.replace(variable, value)
+    return query
+
+
+def test_every_panel_about_alerting_hears_of_prometheus_and_of_alertmanager(containers: Containers) -> None:
+    queries = [as_shown(question.query) for question in QUESTIONS if question.is_of_alerting]
+    assert len(queries) == 2
+    until(lambda: all(len(asked(containers, query)) == 1 for query in queries), "both are scraped twice")
+
+
 def test_every_panel_about_the_stream_finds_what_its_processes_export(containers: Containers) -> None:
     until(lambda: asked(containers, f"count_over_time({c.OWNED.name}[1m]) > 1"), "the worker is scraped twice")
     until(lambda: asked(containers, f"count_over_time({c.BEHIND.name}[1m]) > 1"), "the replica is scraped twice")
@@ -122,7 +163,7 @@ def test_every_panel_about_the_stream_finds_what_its_processes_export(containers
         for question in QUESTIONS
         if question.is_of_kafka
         and c.CANARY.name not in question.query  # nobody publishes one here
-        and not asked(containers, question.query.replace("$site", ".*").replace("$__rate_interval", "8s"))
+        and not asked(containers, as_shown(question.query))
     }
     assert empty == set()
 

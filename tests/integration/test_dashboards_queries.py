@@ -39,7 +39,7 @@ def chosen(prometheus: Scraping) -> dict[str, str]:
     most = prometheus.ask(f"topk(1, sum by (cohort) ({events} and on (cohort) {c.REFERENCE.name}))")
     return {
         "$cohort": most[0]["metric"]["cohort"], "$aesi": ".*", "$site": ".*", "$window": c.CUMULATIVE,
-        "$estimator": "EAER", "$__rate_interval": "8s",
+        "$estimator": "EAER", "$__rate_interval": "8s", "$__range": "1m",
     }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_every_panel_finds_what_the_demo_exports(prometheus: Scraping) -> None:
     choice, empty = chosen(prometheus), set[tuple[str, str, str]]()
     for question in QUESTIONS:
         series = asked(prometheus, question, choice)
-        if not series and not question.is_of_kafka:
+        if not series and not question.is_of_kafka and not question.is_of_alerting:  # asked where all processes are
             empty.add((question.dashboard, question.panel, question.query))
     assert empty == set()
 

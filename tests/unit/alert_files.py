@@ -44,20 +44,23 @@ def run(program: str, *arguments: str | Path, given: str | None = None) -> subpr
 _STRING = re.compile(r'"[^"]*"')
 _WORD = re.compile(r"[a-z_][a-z0-9_:]*")
 _SELECTOR = re.compile(r"([a-z_][a-z0-9_:]*)\{([^}]*)\}")
+_OFFSET = re.compile(r"\boffset\s+\d+[a-z]+")
+_MADE = re.compile(r'count_values[^"]*"(\w+)"')
 _OVER = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 _FUNCTIONS = {
-    "absent", "changes", "count", "delta", "increase", "last_over_time", "max", "max_over_time", "min", "min_over_time",
-    "rate", "sum", "time", "vector", "by", "on", "and", "or", "unless",
+    "absent", "and", "by", "changes", "count", "count_values", "delta", "increase", "last_over_time", "max",
+    "max_over_time", "min", "min_over_time", "on", "or", "rate", "sum", "time", "unless", "vector",
 }  # fmt: skip
 
 
 def metrics_of(expression: str) -> set[str]:
     """Names of series; what no function and no label is."""
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", _OVER.sub("", _STRING.sub('""', expression)))
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", _OVER.sub("", _OFFSET.sub("", _STRING.sub('""', expression))))
     return {word for word in _WORD.findall(bare) if word not in _FUNCTIONS}
 
 
 def labels_of(expression: str) -> set[str]:
     """Labels that it selects, keeps or matches by."""
     matched = {each for _, inner in _SELECTOR.findall(expression) for each in re.findall(r"(\w+)\s*(?:=|!)", inner)}
-    return matched | {each.strip() for over in _OVER.findall(expression) for each in over.split(",") if each.strip()}
+    named = {each.strip() for over in _OVER.findall(expression) for each in over.split(",") if each.strip()}
+    return (matched | named) - {*_MADE.findall(expression)}  # what it makes of a value itself nobody need know

@@ -17,16 +17,18 @@ RECEIVERS = {each["name"]: each for each in SETTINGS["receivers"]}
 WAITS = ("group_by", "group_wait", "group_interval", "repeat_interval")
 
 
-def receiver(name):
+def receivers(name):
     """Who should hear of it."""
     rule = BY_NAME[name]["labels"]
     if rule["severity"] == "none":
-        return "deadman"
+        return ["deadman"]
+    if name == "JakwatchSitePaused":  # mended by the one where it is paused, by the other where it is parked
+        return ["platform", "integration"]
     if rule["team"] != "safety":
-        return rule["team"]
-    if name == "JakwatchFurtherCase":
-        return "safety-page-further"
-    return "safety-page" if rule["severity"] == "critical" else "officers-digest"
+        return [rule["team"]]
+    if name.startswith("JakwatchFurther"):
+        return ["safety-page-further"]
+    return ["safety-page" if rule["severity"] == "critical" else "officers-digest"]
 
 
 def seconds(text):
@@ -44,7 +46,18 @@ def test_an_alert_reaches_whom_it_should_and_nobody_else(name):
     labels = {"alertname": name, "site": "lisbon"} | BY_NAME[name]["labels"]
     pairs = [f"{key}={value}" for key, value in labels.items()]
     done = run("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *pairs)
-    assert (done.returncode, done.stdout.split()) == (0, [receiver(name)])
+    assert (done.returncode, done.stdout.strip().split(",")) == (0, receivers(name))
+
+
+@pytest.mark.parametrize("name", [name for name, rule in BY_NAME.items() if rule["labels"]["severity"] == "critical"])
+def test_what_calls_at_once_rings_a_pager(name):
+    """A mail that nobody reads at night is no call."""
+    assert any(RECEIVERS[each].get("webhook_configs") for each in receivers(name))
+
+
+def test_a_hospital_that_is_left_alone_is_told_by_itself_and_again_after_four_hours():
+    (route,) = (route for route in ROUTES if route["matchers"] == ['alertname="JakwatchSitePaused"'])
+    assert (route["group_by"], route["repeat_interval"], route["continue"]) == (["site"], "4h", True)
 
 
 def test_an_alert_that_no_route_knows_reaches_whoever_runs_the_processes():
@@ -89,6 +102,16 @@ def test_the_digest_is_one_message_a_day():
     digest = route_of("officers-digest")
     assert digest["group_by"] == ["team"]
     assert seconds(digest["repeat_interval"]) == 86_400
+
+
+def test_what_goes_on_longer_than_one_further_case_is_told_again_within_a_quarter_of_an_hour():
+    """One alone has ended by then, so nobody hears of it twice."""
+    further = route_of("safety-page-further")
+    assert (seconds(further["group_interval"]), seconds(further["repeat_interval"])) == (60, 900)
+    [lasts] = {
+        *re.findall(r"latched\[(\d+)m\] offset|latched\[1d\] offset (\d+)m", BY_NAME["JakwatchFurtherCase"]["expr"])
+    }
+    assert 60 * int("".join(lasts)) < 900 - 60
 
 
 def test_a_further_case_has_a_group_of_its_own_of_whose_end_nobody_hears():
@@ -153,6 +176,15 @@ def test_only_feeds_and_processes_are_hidden():
     }
     assert "JakwatchFeedSilent" in hidden
     assert {BY_NAME[name]["labels"]["team"] for name in hidden} == {"integration", "platform"}
+
+
+def test_what_rings_at_night_is_hidden_only_by_what_rings_there_too():
+    """For one hospital: an alert that goes to fewer people may not take the call from the others."""
+    for rule in SETTINGS["inhibit_rules"]:
+        sources = [name for name in BY_NAME if is_hidden({"alertname": name}, rule["source_matchers"])]
+        targets = [name for name in BY_NAME if is_hidden({"alertname": name}, rule["target_matchers"])]
+        for hidden in (name for name in targets if BY_NAME[name]["labels"]["severity"] == "critical"):
+            assert all(BY_NAME[name]["labels"]["team"] == BY_NAME[hidden]["labels"]["team"] for name in sources)
 
 
 def test_every_matcher_is_quoted_so_that_all_versions_read_it_alike():

@@ -119,7 +119,10 @@ def test_replicas_that_say_the_same_are_never_added_up() -> None:
         ('max(jakwatch_cases_open{patient="1"})', "jakwatch_cases_open has no label patient"),
         ('max(jakwatch_cases_open{site=~"$hospital"})', "there is no variable hospital"),
         ("rate(jakwatch_messages_received[5m])", "jakwatch_messages_received is a gauge: delta, not rate"),
-        ("rate(process_cpu_seconds_total[5m])", "the rate of process_cpu_seconds_total must be over $__rate_interval"),
+        (
+            "rate(process_cpu_seconds_total[5m])",
+            "the rate of process_cpu_seconds_total must be over $__rate_interval, or over all that is shown: $__range",
+        ),
         ("vector(1)", "vector is no metric of the catalogue"),
         ("time() - 3", "it asks for no metric: time() - 3"),
     ],

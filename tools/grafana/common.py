@@ -12,6 +12,8 @@ HOUR, DAY = 3600, 86_400
 FIRING = 'ALERTS{alertstate="firing",severity!="none"}'
 OF_PROMETHEUS = ("ALERTS", "up", "scrape_duration_seconds", "scrape_samples_scraped")
 """Series that Prometheus makes by itself, beside those of the catalogue."""
+OF_ALERTING = ("prometheus_rule_evaluation_failures_total", "alertmanager_notifications_failed_total")
+"""How Prometheus and Alertmanager fare themselves."""
 PAGES, RUNBOOKS = "http://127.0.0.1:8321", "http://127.0.0.1:9090/user"  # as in docker-compose.yml
 YES_IS_BAD = {"0": ("no", GOOD), "1": ("yes", BAD)}
 YES_IS_GOOD = {"0": ("no", BAD), "1": ("yes", GOOD)}

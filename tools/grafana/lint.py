@@ -16,15 +16,15 @@ from typing import Any
 from jsonschema import Draft7Validator
 
 from monitor.metrics.catalogue import CATALOGUE, PROCESS_PREFIXES, Metric
-from tools.grafana.common import OF_PROMETHEUS
+from tools.grafana.common import OF_ALERTING, OF_PROMETHEUS
 from tools.grafana.panels import WIDTH, Json
 
 SHORTEST_DESCRIPTION = 40
 PANELS = ("timeseries", "stat", "table", "text", "state-timeline")
 _METRICS: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}
 _WORDS = frozenset(
-    "max min sum count avg by without on ignoring group_left group_right and or unless bool time rate delta clamp_min "
-    "offset increase".split()
+    "max min sum count count_values avg by without on ignoring group_left group_right and or unless bool time rate "
+    "delta clamp_min offset increase round".split()
 )
 _STRING = re.compile(r'"[^"]*"')
 _CHOSEN = re.compile(r"([a-zA-Z_:][\w:]*)?\{([^}]*)\}")
@@ -32,6 +32,7 @@ _GROUPED = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(
 _RANGE = re.compile(r"\[[^\]]*\]")
 _NAME = re.compile(r"(?<![\w$.])[a-zA-Z_:][\w:]*")
 _NAMED = re.compile(r"(\w+)\s*[=!]")
+_OVER = ("$__rate_interval", "$__range")
 _OF_SCRAPES = ("job", "instance")  # labels that Prometheus adds
 _RATED = re.compile(r"\b(?:rate|increase|irate)\(\s*([a-zA-Z_:][\w:]*)[^\[]*\[([^\]]*)\]")
 
@@ -155,8 +156,8 @@ def query_wrong(query: str, variables: set[str]) -> Iterator[str]:
     for metric, within in _RATED.findall(query):
         if metric in _METRICS:
             yield f"{metric} is a gauge: delta, not rate"
-        elif within != "$__rate_interval":
-            yield f"the rate of {metric} must be over $__rate_interval"
+        elif within not in _OVER:
+            yield f"the rate of {metric} must be over $__rate_interval, or over all that is shown: $__range"
     yield from metrics_wrong(query)
 
 
@@ -166,7 +167,7 @@ def metrics_wrong(query: str) -> Iterator[str]:
     for metric, chosen in _CHOSEN.findall(bare):
         yield from (f"{metric} has no label {label}" for label in _NAMED.findall(chosen) if not _has(metric, label))
     for name in metrics_of(query):
-        if name not in _METRICS and name not in OF_PROMETHEUS and not name.startswith(PROCESS_PREFIXES):
+        if name not in (*_METRICS, *OF_PROMETHEUS, *OF_ALERTING) and not name.startswith(PROCESS_PREFIXES):
             yield f"{name} is no metric of the catalogue"
     if not metrics_of(query):
         yield f"it asks for no metric: {query}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitor.metrics import catalogue as c
 from tools.grafana import panels as p
-from tools.grafana.common import YES_IS_GOOD, alerts, site
+from tools.grafana.common import OF_ALERTING, YES_IS_GOOD, alerts, site
 from tools.grafana.promql import age, each, selector
 
 JOBS = 'job=~"jakwatch.*"'
@@ -21,7 +21,7 @@ def dashboard(variables: tuple[p.Json, ...], links: tuple[p.Json, ...]) -> p.Das
             p.Row("Workers: is every site read?", (_workers(), _lag())),
             p.Row("Replicas: do the pages show all of it, and all the same?", (_replicas(), _behind())),
             p.Row("Processes", (_processes(), _memory(), _cpu(), _scrapes())),
-            p.Row("Alerts", (alerts(),)),
+            p.Row("Alerts: do they reach anybody?", (*_alerting(), alerts())),
         ),
         since="now-24h",
         links=links,
@@ -42,8 +42,8 @@ def _alive() -> tuple[p.Panel, ...]:
         ),
         p.stat(
             "Last canary",
-            "How long ago an invented patient, published on purpose, came out as a violation: the proof of the whole "
-            "way. Above a quarter of an hour something between publisher and replica stands still.",
+            "How long ago an invented patient, published on purpose, came out as a violation: it proves the way from "
+            "publisher to replica, not lists and alerts. Above a quarter of an hour something there stands still.",
             age(c.CANARY), p.SECONDS, levels=((0, p.GOOD), (900, p.WARN), (1800, p.BAD)), empty="no canary",
         ),
         p.stat(
@@ -63,6 +63,24 @@ def _alive() -> tuple[p.Panel, ...]:
             "Age of these numbers",
             "How long ago the clinical numbers were computed.",
             age(c.COMPUTED), p.SECONDS, levels=((0, p.GOOD), (300, p.WARN), (900, p.BAD)),
+        ),
+    )  # fmt: skip
+
+
+def _alerting() -> tuple[p.Panel, ...]:
+    rules, messages = (f"round(sum(increase({name}[$__range])))" for name in OF_ALERTING)
+    return (
+        p.stat(
+            "Messages not delivered",
+            "How often Alertmanager gave up within the time shown. Any: somebody may not have heard of a case; its log "
+            "names the way and the error, and what fires now stands below.",
+            messages, levels=((0, p.GOOD), (1, p.BAD)), width=12, empty="Alertmanager is not scraped",
+        ),
+        p.stat(
+            "Rules that failed",
+            "How often Prometheus could not evaluate a rule within the time shown. Any: an alert may be missing; its "
+            "page of rules names the rule and the error.",
+            rules, levels=((0, p.GOOD), (1, p.BAD)), width=12, empty="Prometheus does not scrape itself",
         ),
     )  # fmt: skip
 
@@ -113,12 +131,16 @@ def _spread(metric: c.Metric) -> str:
 
 
 def _replicas() -> p.Panel:
-    """Digests are compared only where all have read equally far."""
-    differ = f"(({_spread(c.DIGEST)}) != bool 0) and (({_spread(c.OFFSET)}) == 0)"
+    """Digests are compared as JakwatchDigestsDiffer does, among those that have read equally far."""
+    chosen = selector(c.OFFSET, site="$site")
+    offset = f'count_values by (job, instance, site) ("offset", {chosen})'
+    digest = f"{selector(c.DIGEST, site='$site')} * on (job, instance, site) group_left (offset) {offset}"
+    apart = f"max by (site, offset) ({digest}) != bool min by (site, offset) ({digest})"
+    differ = f"max by (site) ({apart})"
     return p.table(
         "Sites at the replicas",
         "`behind`: how old the oldest record is that a replica has not read. `apart`: by how many records replicas "
-        "differ. `differ`: 1 where they hold different things though they read equally far, which must never be.",
+        "differ. `differ`: 1 where two hold different things though they read equally far, which must never be.",
         ("site",),
         [
             _by_site(c.BEHIND, "behind"),
