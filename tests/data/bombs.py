@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import zlib
 
@@ -61,10 +62,13 @@ async def publish_raw(connection: Connection, name: str, raw: bytes) -> int:
     try:
         await producer.partitions_for(name)
         node = producer.client.cluster.leader_for_partition(TopicPartition(name, 0))
-        told = await producer.client.send(node, ProduceRequest(None, -1, 60_000, [(name, [(0, raw)])]))
+        async with asyncio.timeout(30):
+            while True:
+                told = await producer.client.send(node, ProduceRequest(None, -1, 60_000, [(name, [(0, raw)])]))
+                [(_, [(_, code, offset, *_)])] = told.topics
+                if code == 0:
+                    return int(offset)
+                if not for_code(code).retriable:  # who leads a new topic is known a moment later
+                    raise for_code(code)(name)
     finally:
         await producer.stop()
-    [(_, [(_, code, offset, *_)])] = told.topics
-    if code:
-        raise for_code(code)(name)
-    return int(offset)
