@@ -103,7 +103,7 @@ def _entry_as_json(entry: Entry) -> dict[str, Any]:
         "rule": entry.rule,
         "rejected_at": entry.rejected_at,
         "bytes": entry.size,
-        "replayed_from": [each._asdict() for each in entry.replayed_from],
+        "replayed_from": [{"topic": each.topic, "offset": each.offset} for each in entry.replayed_from],
     }
 
 
@@ -161,7 +161,7 @@ def _told(found: Found) -> Iterator[str]:
     rows = [
         ("topic", entry.origin.topic), ("offset", str(entry.origin.offset)), ("rejected at", entry.rejected_at),
         ("reason", entry.reason), ("field", entry.path), ("rule", entry.rule), ("bytes", f"{entry.size:,}"),
-        *(("replayed from", str(each)) for each in entry.replayed_from),
+        *(("replayed from", f"{each.topic}/{each.offset}") for each in entry.replayed_from),
         *(("header", f"{_header_name(name)}, {len(value or b''):,} bytes") for name, value in found.headers),
     ]  # fmt: skip
     yield from _columns([row for row in rows if row[1]], right=set())

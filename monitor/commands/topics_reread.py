@@ -9,7 +9,7 @@ import click
 
 from monitor.commands.broker import broker_options
 from monitor.commands.given import given_site
-from monitor.exitcodes import ExitCode
+from monitor.commands.serving import ended_by
 
 if TYPE_CHECKING:
     from monitor.kafka.connection import Connection
@@ -36,23 +36,10 @@ def command(connection: Connection, site: str) -> None:
 
 
 def _reread(connection: Connection, site: str) -> Reread:
-    from kafka.errors import KafkaError  # noqa: PLC0415
-
-    from monitor.kafka.names import topic  # noqa: PLC0415
-    from monitor.kafka.reach import CannotReachError, check  # noqa: PLC0415
-    from monitor.kafka.reading import Reader, UnreadableError  # noqa: PLC0415
-    from monitor.kafka.sending import quiet_library  # noqa: PLC0415
+    from monitor.kafka.reach import CannotReachError, check  # noqa: PLC0415  --help waits for none of this
     from monitor.log import LogRefusedError, LogUnreachableError  # noqa: PLC0415
     from monitor.stream.inbound import reread  # noqa: PLC0415
 
-    quiet_library()
-    try:
+    with ended_by(CannotReachError, LogRefusedError, LogUnreachableError):
         check(connection)
-        with Reader(connection, topic("in", site)) as reader:
-            end = reader.end()
-        return asyncio.run(reread(connection, site, end))
-    except (CannotReachError, UnreadableError, LogRefusedError, LogUnreachableError) as problem:
-        click.echo(f"jakwatch: {problem}", err=True)
-    except KafkaError as error:
-        click.echo(f"jakwatch: Kafka broke off ({type(error).__name__}). Do next: look into its log.", err=True)
-    raise click.exceptions.Exit(ExitCode.SERVICE_MISSING)
+        return asyncio.run(reread(connection, site))

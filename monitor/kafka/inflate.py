@@ -54,7 +54,7 @@ def plain(raw: memoryview, most: int | None = None) -> memoryview | Instead:
         except cramjam.DecompressionError:  # there is no more room, or it never was compressed: then so at last too
             continue
         return _headed(raw, made, size)
-    return _instead(raw, f"{codec[0]}, more than {most}", bytes(made[_HEAD : _HEAD + MAX_BYTES + 1]))
+    return _instead(raw, f"{codec[0]}, broken or more than {most}", bytes(made[_HEAD : _HEAD + MAX_BYTES + 1]))
 
 
 def _headed(raw: memoryview, made: bytearray, size: int) -> memoryview:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -16,7 +18,9 @@ from monitor.kafka.wire import original_headers, read_rejection
 if TYPE_CHECKING:
     from monitor.kafka.connection import Connection
 
-REPLAYED_FROM = "jakwatch-replayed-from"  # header of a message that is replayed: TOPIC/OFFSET where it was before
+REPLAYED_FROM = "jakwatch-replayed-from"  # header of a message that is replayed: TOPIC/OFFSET/MARK where it was before
+_MARK = 16  # hexadecimal digits
+_ORIGIN = re.compile(f"([^/]+)/([0-9]+)/([0-9a-f]{{{_MARK}}})")
 _NOT_OURS = (AttributeError, KeyError, TypeError, UnicodeDecodeError, msgspec.MsgspecError)
 log = logging.getLogger("jakwatch")
 
@@ -26,9 +30,10 @@ class Origin(NamedTuple):
 
     topic: str
     offset: int
+    mark: str = ""  # of what was sent: in a topic that was made anew the same offset is another message's
 
     def __str__(self) -> str:
-        return f"{self.topic}/{self.offset}"
+        return f"{self.topic}/{self.offset}/{self.mark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,8 @@ def origins(headers: Iterable[tuple[str, bytes]]) -> tuple[Origin, ...]:
 
 def _origin(value: bytes | None) -> Origin | None:
     """None where somebody else wrote the header."""
-    name, _, offset = (value or b"").decode("ascii", "replace").rpartition("/")
-    return Origin(name, int(offset)) if name and offset.isascii() and offset.isdecimal() else None
+    found = _ORIGIN.fullmatch((value or b"").decode("ascii", "replace"))
+    return Origin(found[1], int(found[2]), found[3]) if found else None
 
 
 def _found(record: Any) -> Found:
@@ -103,7 +108,7 @@ def _found(record: Any) -> Found:
     told = {name: value for name, value in record.headers if not name.startswith("in.")}
     headers = tuple(original_headers(record.headers))
     entry = Entry(
-        origin=Origin(known.channel, known.place),
+        origin=Origin(known.channel, known.place, sha256(known.raw).hexdigest()[:_MARK]),
         reason=known.reason,
         path=known.path,
         rule=known.rule,

@@ -95,7 +95,7 @@ class KafkaLog:
             retry_backoff_ms=20,
             linger_ms=0,
         )
-        with _said_plainly(self.site):
+        with said_plainly(self.site):
             await asyncio.wait_for(self._producer.start(), self._patience)
             for kind in _KINDS:  # known beforehand, one request brings all three into a transaction
                 await asyncio.wait_for(self._producer.partitions_for(topic(kind, self.site)), self._patience)
@@ -104,7 +104,7 @@ class KafkaLog:
         """The ids of topics that are there, of any sites: `monitor.kafka.ids`."""
         if self._producer is None:
             raise LogRefusedError(f"the log of {self.site} is not open")
-        with _said_plainly(self.site):
+        with said_plainly(self.site):
             return await asyncio.wait_for(topic_ids(self._producer.client, names), min(self._patience, ASK_SECONDS))
 
     async def close(self) -> None:
@@ -133,7 +133,7 @@ class KafkaLog:
                 else:
                     standing.answers[course] = each.value
 
-        with _said_plainly(self.site):
+        with said_plainly(self.site):
             await read_whole(
                 self._connection,
                 {topic("facts", self.site): facts.hear, topic("out", self.site): answers},
@@ -146,7 +146,7 @@ class KafkaLog:
     async def facts(self) -> list[tuple[bytes, bytes]]:
         """All facts with their keys, in order: to be asked for seldom."""
         found: dict[bytes, bytes | None] = {}
-        with _said_plainly(self.site):
+        with said_plainly(self.site):
             await read_whole(
                 self._connection,
                 {topic("facts", self.site): lambda records: found.update((each.key, each.value) for each in records)},
@@ -162,6 +162,7 @@ class KafkaLog:
 
         Raises LogRefusedError, LogUnreachableError.
         """
+        meta = None if meta is None else dict(meta)  # more may be learned while this is written
         records = self._records(transaction, meta, headers or {})
         offsets = await self.write(records)
         count, standing = len(transaction.facts), self.standing
@@ -170,7 +171,7 @@ class KafkaLog:
             standing.last = offsets[count - 1], records["facts"][count - 1].key
         standing.tally = transaction.tally
         standing.position = transaction.position.get(self._inbound, standing.position)
-        standing.meta = standing.meta if meta is None else dict(meta)
+        standing.meta = standing.meta if meta is None else meta
 
     async def erase(self, pseudonym: str, until: int) -> int:
         """Remove the facts that name a patient and came until an instant, and the answers of courses that they alone
@@ -199,7 +200,7 @@ class KafkaLog:
 
     async def write(self, records: Mapping[str, Sequence[wire.Record]]) -> list[int]:
         """Records by kind of topic (`facts`, `out`, `rejected`), all or nothing; returns the offsets of the facts."""
-        with _said_plainly(self.site):
+        with said_plainly(self.site):
             offsets = await asyncio.wait_for(self._write(records), self._patience)
         if offsets:
             self._end = offsets[-1] + 1
@@ -372,7 +373,7 @@ def _is_not_forgotten(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _said_plainly(site: str) -> Iterator[None]:
+def said_plainly(site: str) -> Iterator[None]:
     """What the broker or the client says, sorted by what can be done about it; no text of theirs holds a value."""
     try:
         yield

@@ -6,15 +6,20 @@ and all before the old position would stay unread. The id stands in the site's l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from enum import Enum
+from typing import NamedTuple
+
+from aiokafka.structs import TopicPartition
 
 from monitor.kafka import wire
 from monitor.kafka.connection import Connection
+from monitor.kafka.ids import topic_ids
 from monitor.kafka.names import topic
 from monitor.log import LogChangedError, LogRefusedError, LogUnreachableError
-from monitor.log.kafka import KafkaLog, Standing
+from monitor.log.kafka import ASK_SECONDS, KafkaLog, Standing, reader, said_plainly
 from monitor.stream.lane import where_to_read
 
 INBOUND_ID = "inbound_id"  # in what is noted of a log
@@ -62,27 +67,54 @@ class Reread(Enum):
     FROM_THE_BEGINNING = "it is read from its beginning"
 
 
-async def reread(connection: Connection, site: str, end: int) -> Reread:
+class _Here(NamedTuple):
+    """The inbound topic as it is now."""
+
+    ids: dict[str, str]
+    end: int  # offset behind its last message
+
+
+async def reread(connection: Connection, site: str) -> Reread:
     """Let whoever owns the site next read its inbound topic from the beginning, if it is another one than was read.
 
-    What comes again counts once: only what was never taken in is new. `end` is the offset behind the topic's last
-    message. Raises LogRefusedError, LogUnreachableError.
+    What comes again counts once: only what was never taken in is new. Raises LogRefusedError, LogUnreachableError.
     """
+    here = await _look(connection, site)
     log = KafkaLog(connection, site, b"")  # no fact is written, so no key is needed
+    if (left_alone := _left_alone(site, await _standing(log), here)) is not None:
+        return left_alone  # before it is opened: a worker that owns the site is not disturbed
     try:
         await log.open()
         standing = await _standing(log)
-        found = await log.topic_ids([topic("in", site)])
-        if standing.position is None:
-            return Reread.NEVER_READ
-        if _continues(site, standing, found, end):
-            return Reread.GOES_ON
+        if (left_alone := _left_alone(site, standing, here)) is not None:
+            return left_alone
         known = {name: told for name, told in standing.meta.items() if name != INBOUND_ID}
         begin = wire.position(topic("in", site), 0, standing.tally)
-        await log.write({"facts": [begin, wire.meta(known | inbound_id(site, known, found))]})
+        await log.write({"facts": [begin, wire.meta(known | inbound_id(site, known, here.ids))]})
     finally:
         await log.close()
     return Reread.FROM_THE_BEGINNING
+
+
+async def _look(connection: Connection, site: str) -> _Here:
+    name, asking = topic("in", site), reader(connection)
+    with said_plainly(site):
+        try:
+            await asyncio.wait_for(asking.start(), ASK_SECONDS)
+            if name not in await asyncio.wait_for(asking.topics(), ASK_SECONDS):
+                raise LogRefusedError(f"there is no topic {name}. Do next: jakwatch topics apply --sites FILE")
+            ids = await topic_ids(asking._client, [name])  # noqa: SLF001
+            ends = await asyncio.wait_for(asking.end_offsets([TopicPartition(name, 0)]), ASK_SECONDS)
+        finally:
+            await asking.stop()
+    return _Here(ids, *ends.values())
+
+
+def _left_alone(site: str, standing: Standing, here: _Here) -> Reread | None:
+    """Why nothing is to be done; None: it is to be read from its beginning."""
+    if standing.position is None:
+        return Reread.NEVER_READ
+    return Reread.GOES_ON if _continues(site, standing, here) else None
 
 
 async def _standing(log: KafkaLog) -> Standing:
@@ -91,10 +123,10 @@ async def _standing(log: KafkaLog) -> Standing:
             return await log.read(lambda _: None)
 
 
-def _continues(site: str, standing: Standing, found: Mapping[str, str], end: int) -> bool:
+def _continues(site: str, standing: Standing, here: _Here) -> bool:
     try:
-        inbound_id(site, standing.meta, found)
-        where_to_read(topic("in", site), standing.position, 0, end)
+        inbound_id(site, standing.meta, here.ids)
+        where_to_read(topic("in", site), standing.position, 0, here.end)
     except LogRefusedError:
         return False
     return True

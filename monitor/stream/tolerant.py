@@ -71,7 +71,7 @@ class _Batch:
             return _tolerantly(self._batch, self._raw)
         made = plain(self._raw)
         if isinstance(made, Instead):
-            self._note(len(made.value))
+            self._note(MOST_AT_ONCE)  # to find it out has cost as much: one at a time, or heartbeats stay away
             return iter([made])
         self._note(len(made))
         return _tolerantly(DefaultRecordBatch(made), made)

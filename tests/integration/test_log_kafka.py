@@ -97,6 +97,19 @@ def site(broker: Broker) -> Iterator[Site]:
         made.close()
 
 
+def test_what_is_learned_while_a_note_is_written_is_not_taken_for_written(site: Site) -> None:
+    owner, known = site.owner(), {"versions": "1"}
+
+    async def learned_meanwhile() -> None:
+        writing = asyncio.create_task(owner.append(as_kept(batch(site.name, facts=[b"fact"])), known))
+        await asyncio.sleep(0)
+        known["inbound_id"] = "an id"
+        await writing
+
+    site.run(learned_meanwhile())
+    assert owner.standing.meta == site.read()[1].meta == {"versions": "1"}
+
+
 # One owner at a time
 
 

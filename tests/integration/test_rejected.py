@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,8 +69,9 @@ def rejecting(broker: Broker, site: str, bads: Iterable[Bad]) -> Iterator[KafkaP
         yield monitor
 
 
-def replayed_from(site: str, *offsets: int) -> list[tuple[str, bytes]]:
-    return [(REPLAYED_FROM, f"{topic('in', site)}/{offset}".encode()) for offset in offsets]
+def replayed_from(site: str, sent: bytes, *offsets: int) -> list[tuple[str, bytes]]:
+    mark = sha256(sent).hexdigest()[:16]
+    return [(REPLAYED_FROM, f"{topic('in', site)}/{offset}/{mark}".encode()) for offset in offsets]
 
 
 def origins_replayed(broker: Broker, site: str) -> Counter[bytes]:
@@ -212,12 +214,21 @@ def test_what_was_mended_comes_in_as_it_was_sent_and_only_once(broker):
     reject(broker, site, [Bad(3, mended(3), headers=theirs), Bad(5, b"rubbish", "not_json"), Bad(8, mended(8))])
     assert "2 messages replayed." in replay(broker, site, "--yes")
     first, second = records(broker, topic("in", site))
-    assert (first.key, first.value, first.headers) == (None, mended(3), [*theirs, *replayed_from(site, 3)])
-    assert (second.value, second.headers) == (mended(8), replayed_from(site, 8))
+    assert (first.key, first.value, first.headers) == (None, mended(3), [*theirs, *replayed_from(site, mended(3), 3)])
+    assert (second.value, second.headers) == (mended(8), replayed_from(site, mended(8), 8))
     again = replay(broker, site, "--yes")
     assert table(again)["invalid"] == {"replayed before": "2", "would be rejected again": "0"}
     assert "0 messages replayed." in again
     assert len(values(broker, site)) == 2
+
+
+def test_what_came_at_the_same_offset_of_a_topic_that_was_made_anew_is_another_message(broker):
+    site = new_site(broker)
+    reject(broker, site, [Bad(0, mended(1)), Bad(1, mended(2))])
+    replay(broker, site, "--yes")
+    reject(broker, site, [Bad(0, mended(3)), Bad(1, mended(2))])
+    assert table(replay(broker, site, "--yes"))["invalid"] == {"replayed": "1", "replayed before": "2"}
+    assert values(broker, site) == [mended(1), mended(2), mended(3)]
 
 
 def test_only_what_is_meant_is_replayed(broker):
@@ -265,7 +276,7 @@ def test_one_that_is_rejected_again_shows_where_it_was_and_can_be_replayed_again
         "in_the_future": {"replayed": "1", "replayed before": "0"},
     }
     twice = records(broker, topic("in", site))[1]
-    assert (twice.value, twice.headers) == (mended(3), replayed_from(site, 3, 90))
+    assert (twice.value, twice.headers) == (mended(3), replayed_from(site, mended(3), 3, 90))
     shown = jakwatch(broker, "rejected", "show", "--site", site, "--offset", "90").stdout.decode()
     assert ["replayed", f"from  {topic('in', site)}/3"] in [line.split(maxsplit=1) for line in shown.splitlines()]
 
@@ -291,9 +302,8 @@ def test_killed_in_the_middle_and_run_again_each_comes_in_exactly_once(broker):
             process.kill()
     assert 0 < len(values(broker, site)) < MANY
     replay(broker, site, "--yes")
-    assert origins_replayed(broker, site) == Counter(
-        {f"{topic('in', site)}/{each}".encode(): 1 for each in range(MANY)}
-    )
+    replayed = (replayed_from(site, mended(each), each) for each in range(MANY))
+    assert origins_replayed(broker, site) == Counter({origin: 1 for [(_, origin)] in replayed})
     assert sorted(values(broker, site)) == sorted(mended(each) for each in range(MANY))
 
 

@@ -229,6 +229,28 @@ def test_a_topic_that_was_never_read_is_left_alone(one: World) -> None:
     assert read_topics(one.servers, [topic("facts", site)])[topic("facts", site)] == []
 
 
+def test_whoever_owns_a_site_is_not_disturbed_where_nothing_is_to_be_done(one: World) -> None:
+    """A worker that is fenced takes the site anew, and leaves it alone after the fifth time."""
+    [site] = one.sites
+    publish(one.servers, site, letters(site, 0, 10))
+    with one.workers() as workers:
+        worker = workers.add("only")
+        until(lambda: taken_in(one, site) == 10, "the first ten are taken in", READY_WITHIN)
+        for number in range(6):
+            assert _reread(one, site) == (0, f"{site}: it goes on where it was read up to\n")
+            publish(one.servers, site, letters(site, 100 + number, 1))
+            until(lambda: taken_in(one, site) == 11 + number, "the next is taken in", READY_WITHIN)  # noqa: B023
+        assert "taken anew" not in worker.said()
+
+
+def test_where_there_is_no_topic_it_says_at_once_how_to_make_it(one: World) -> None:
+    begin = time.monotonic()
+    code, said = _reread(one, "nowhere")
+    assert code == ExitCode.SERVICE_MISSING
+    assert "there is no topic jakwatch.v1.in.nowhere. Do next: jakwatch topics apply --sites FILE" in said
+    assert time.monotonic() - begin < 20
+
+
 def test_to_read_anew_without_a_broker_says_so_within_seconds() -> None:
     begin = time.monotonic()
     said = CliRunner().invoke(topics_reread.command, ["--broker", "127.0.0.1:9", "--site", "lisbon"])

@@ -18,13 +18,15 @@ def entry(reason: str = "invalid", rejected_at: str = "2026-06-30T12:00:00.00000
 def test_where_a_message_was_before_stands_in_its_headers_earliest_first():
     headers = [
         ("trace", b"x"),
-        (REPLAYED_FROM, b"jakwatch.v1.in.lisbon/3"),
-        (REPLAYED_FROM, b"jakwatch.v1.in.lisbon/90"),
+        (REPLAYED_FROM, b"jakwatch.v1.in.lisbon/3/0123456789abcdef"),
+        (REPLAYED_FROM, b"jakwatch.v1.in.lisbon/90/0123456789abcdef"),
     ]
-    assert origins(headers) == (Origin(INBOUND, 3), Origin(INBOUND, 90))
+    assert origins(headers) == (Origin(INBOUND, 3, "0123456789abcdef"), Origin(INBOUND, 90, "0123456789abcdef"))
 
 
-@pytest.mark.parametrize("value", [b"", b"/", b"/3", b"topic/", b"topic/-3", b"topic/x", b"\xff/\xff", None])
+@pytest.mark.parametrize(
+    "value", [b"", b"/", b"/3", b"topic/", b"topic/-3", b"topic/x", b"\xff/\xff", b"topic/3/0123", None]
+)
 def test_a_header_of_somebody_else_says_nothing(value):
     assert origins([(REPLAYED_FROM, value)]) == ()
 

@@ -11,7 +11,7 @@ from monitor.kafka import inflate
 from monitor.stream import tolerant
 from monitor.stream.tolerant import Records
 from schemas.parts import MAX_BYTES
-from tests.data.bombs import CODECS
+from tests.data.bombs import CODECS, bomb
 from tests.data.bombs import batch as raw_batch
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
@@ -89,7 +89,7 @@ def test_a_batch_beyond_the_bound_becomes_one_record_that_is_too_large_at_its_la
 ) -> None:
     monkeypatch.setattr(inflate, "MOST_INFLATED", 1 << 16)
     large = squeezed(batch(5, ["a" * 30_000, "b" * 30_000, "c" * 30_000]), codec)
-    instead, after = read(large + batch(8, ["d"]))
+    [instead], [after] = read(large), read(batch(8, ["d"]))
     assert instead[0] == 7
     assert len(instead[1]) == MAX_BYTES  # here the bound itself; else one more, so that it is no message
     name, told = instead[2][0]
@@ -102,7 +102,7 @@ def test_a_batch_beyond_the_bound_becomes_one_record_that_is_too_large_at_its_la
 @pytest.mark.parametrize("codec", CODECS.values())
 def test_what_cannot_be_inflated_at_all_stops_nobody_either(codec: int) -> None:
     broken = raw_batch(b"this was never compressed", codec, 1)
-    [(offset, value, _), after] = read(broken + batch(1, ["d"]))
+    [(offset, value, _)], [after] = read(broken), read(batch(1, ["d"]))
     assert offset == 0
     assert len(value) == MAX_BYTES + 1
     assert after[:2] == (1, b"value 1")
@@ -134,3 +134,13 @@ def test_a_record_instead_of_a_batch_came_when_the_batch_came(monkeypatch: pytes
     assert (by_the_sender.timestamp_type, by_the_broker.timestamp_type) == (0, 1)
     assert by_the_sender.timestamp == by_the_broker.timestamp == 1_000
     assert (by_the_broker.key, by_the_broker.checksum) == (None, None)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_of_batches_beyond_the_bound_one_is_given_at_once(codec: str) -> None:
+    """Each is inflated to the bound before that is known: hundreds of them would keep the heartbeats away."""
+    raw = bomb(codec, inflate.MOST_INFLATED + (2 << 20))
+    records = Records(raw * 3)
+    [instead] = records.next_batch()
+    assert len(instead.value) == MAX_BYTES + 1
+    assert not records.has_next()
