@@ -48,9 +48,10 @@ def command(  # noqa: PLR0913, PLR0917  click calls it with a keyword for each o
 
     The workers share out the sites; each message is kept exactly once, whichever of them dies. Ctrl-C ends this one.
     """
-    from monitor.stream.process import CannotServeError, Process, Settings  # noqa: PLC0415  --help waits for it
+    from monitor.kafka.reach import CannotReachError  # noqa: PLC0415  --help waits for none of this
+    from monitor.stream.process import CannotServeError, Process, Settings  # noqa: PLC0415
 
     given, registry = given_rules(policies, registries)
-    with live(CannotServeError):
+    with live(CannotReachError, CannotServeError):
         rules, left_out = joined(connection, "monitor", given, registry, key)
         Process(Settings(connection, rules, instance, host, port, snapshots, left_out)).run()

@@ -21,7 +21,7 @@ from monitor.exitcodes import ExitCode
 from monitor.kafka.connection import Connection
 from monitor.kafka.door import Door
 from monitor.kafka.names import ACTIONS
-from monitor.kafka.reach import missing_right
+from monitor.kafka.reach import CannotReachError, missing_right
 from monitor.log.kafka import reader
 from monitor.metrics.exposition import CONTENT_TYPE, Exposition
 from monitor.metrics.platform import SiteOfWorker, WorkerState, rules_in_use
@@ -79,10 +79,15 @@ class Process:
         self.door = Door(settings.connection)
 
     def run(self) -> None:
-        """Until SIGINT or SIGTERM."""
+        """Until SIGINT or SIGTERM. Raises CannotReachError where Kafka goes away while the engine begins."""
         self.engine.timer(interval=TICK_SECONDS)(self._tick)
         decisions = _Decisions(self.worker, self.settings.connection)
-        run_worker(self.engine, decisions, _Doorkeeper(self.door), _Pages(self))
+        try:
+            run_worker(self.engine, decisions, _Doorkeeper(self.door), _Pages(self))
+        except errors.KafkaError as error:
+            broke_off = f"Kafka at {self.settings.connection.servers} broke off ({type(error).__name__})"
+            todo = "Do next: see that it runs, then start this worker again."
+            raise CannotReachError(missing_right(error) or f"{broke_off}. {todo}") from None
 
     async def _tick(self) -> None:
         """Step by step while there is something to do; between the steps messages pass."""

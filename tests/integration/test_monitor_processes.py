@@ -27,6 +27,7 @@ from tests.data.one_patient import start
 from tests.integration.broker import Broker
 from tests.integration.live import PROJECT, until
 from tests.integration.lone_worker import LoneWorker, action_of, lines_of, publish, read_topics
+from tests.integration.stream_histories import registry_yaml
 from tests.integration.stream_workers import READY_WITHIN
 from tests.integration.stream_world import make_topics, world
 from tests.integration.views import Viewed
@@ -48,6 +49,31 @@ def jakwatch(*words: str | Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "monitor", *map(str, words)],
         cwd=PROJECT, capture_output=True, text=True, timeout=ENDS_WITHIN,
     )  # fmt: skip
+
+
+# A broker that goes away
+
+
+ASKED_BEFORE = """
+from monitor.kafka import preflight
+preflight.must_have = lambda *_: preflight.Lacking([], frozenset())
+from monitor.cli import main
+main()
+"""
+
+
+def test_a_broker_that_goes_away_while_the_worker_begins_is_no_bug(tmp_path: Path) -> None:
+    """It was there when it was asked what is lacking, and is not when the engine begins."""
+    sites, key = tmp_path / "sites.yaml", tmp_path / "key"
+    sites.write_text(registry_yaml(["lisbon"], date(2020, 1, 1), date(2026, 12, 31)), encoding="utf-8")
+    key.write_text("18" * 32)
+    key.chmod(0o600)
+    words = ["monitor", "--broker", "127.0.0.1:9", "--sites", str(sites), "--key", str(key), "--port", "0"]
+    ended = subprocess.run(  # noqa: PLW1510  how it ends is what is tested
+        [sys.executable, "-c", ASKED_BEFORE, *words], cwd=PROJECT, capture_output=True, text=True, timeout=ENDS_WITHIN
+    )
+    assert ended.returncode == ExitCode.SERVICE_MISSING
+    assert "Kafka at 127.0.0.1:9 broke off (KafkaConnectionError). Do next: see that it runs" in ended.stderr
 
 
 # Another key
