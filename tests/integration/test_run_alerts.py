@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.alerting.state import StateFile
+from monitor.alerting.watching import FILE
 from tests.integration import alert_story
 from tests.integration.called import Mailbox, Receiver
 from tests.integration.desk import POLICY
@@ -41,6 +43,11 @@ class Story:
     def over(self, what: str) -> None:
         self.receiver.some_time()
         self.heard[what] = len(self.receiver.heard)
+
+    def waiting(self, *channels: str) -> int:
+        """How many messages are still to be sent, as it has noted: killed before that note it may send one twice."""
+        state = StateFile(self.live.data / FILE).read()
+        return sum(len(state.waiting[channel]) for channel in channels)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +91,7 @@ def forty_cases(told: Story) -> None:
 
 
 def the_process_is_killed(told: Story) -> None:
+    until(lambda: told.waiting("webhook", "mail") == 0, "it has noted what it told")
     told.live.kill9()
     told.live.restart()
 
@@ -98,6 +106,8 @@ def a_case_while_nobody_listens(told: Story) -> None:
     told.receiver.close()
     assert told.live.post("evora", start("Zq7-late"))[0] == 200
     until(lambda: "alerts by webhook: " in told.live.stderr, "the message waits")
+    told.mailbox.waits_for(lambda letter: "evora" in letter.content["Subject"])
+    until(lambda: told.waiting("mail") == 0, "it has noted what it told by mail")
     told.live.kill9()
     told.receiver.answer = 500
     told.receiver.open()
