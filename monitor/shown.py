@@ -53,8 +53,7 @@ class ShownSites(Sites, ABC):
 
     def judge_by_the_day(self) -> None:
         """Judge anew where the day with which the rates end is one of another version."""
-        if self.judging.contributions_differ(self.policy, self.rates_day()):
-            self.policy = self.judging.contributions(self.rates_day())
+        if self.count_by_the_day():
             self.judge_anew()
 
     @abstractmethod

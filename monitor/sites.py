@@ -100,6 +100,13 @@ class Sites:
         lag = policy_in_force(self.rules.policies, today).counting.complete_after_days
         return complete_to(self.rules.registry, lag, today)
 
+    def count_by_the_day(self) -> bool:
+        """Go by the version of the day with which the rates end; whether that is another one than before."""
+        differs = self.judging.contributions_differ(self.policy, self.rates_day())
+        if differs:
+            self.policy = self.judging.contributions(self.rates_day())
+        return differs
+
     # What is in force
 
     def lacking(self) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.commands.broker import broker_options, secret_in
-from monitor.commands.given import given_key, given_site, rules_options, what_a_person_can_mend
+from monitor.commands.given import given_key, given_policies, given_site, rules_options, what_a_person_can_mend
 from monitor.exitcodes import ExitCode
 
 if TYPE_CHECKING:
@@ -85,11 +85,10 @@ def _given(
     from monitor.doctor.examination import Given  # noqa: PLC0415
     from monitor.files import read_registry  # noqa: PLC0415
     from monitor.metrics.platform import rules_in_use  # noqa: PLC0415
-    from monitor.policyfile import default_policy_path, load_policies  # noqa: PLC0415
     from monitor.rulebook import check_key  # noqa: PLC0415
 
     with what_a_person_can_mend():
-        documents, registry = load_policies(list(policies) or [default_policy_path()]), read_registry(registries)
+        documents, registry = given_policies(policies), read_registry(registries)
         secret = None if key is None else given_key(key)
     rules = rules_in_use(documents, registry, "" if secret is None else check_key(None, secret, ""))
     is_given = {"policies": bool(policies), "registries": bool(registries), "key": secret is not None}

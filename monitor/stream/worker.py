@@ -280,8 +280,7 @@ class Worker(Sites):
         await self._look_at_topics()
         if self.lacking() is not None:
             return False
-        if self.judging.contributions_differ(self.policy, self.rates_day()):
-            self.policy = self.judging.contributions(self.rates_day())
+        if self.count_by_the_day():
             for owned in self.owned.values():
                 self._judge_later(owned)
         more = False
